@@ -1,0 +1,539 @@
+'use strict';
+
+/**
+ * One call of a socket's `_write` or `_writev` that has markers in it: does their transfers in order, with the small
+ * chunks around each in the same native call, and leaves larger ones to Node.
+ */
+
+const fs = require('node:fs');
+const errors = require('./errors');
+const { native } = require('./native');
+const { byteLength, kPiece } = require('./piece');
+const plain = require('./plain');
+
+/**
+ * @typedef {import('./piece').Piece} Piece
+ * @typedef {import('./transfer').Transfer} Transfer
+ * @typedef {{ chunk: any, encoding: any }} Entry
+ * @typedef {[end: number, sent: number, errno: number, calls: number, waits: number, copied: number,
+ *   refusal: number]} Numbers
+ */
+
+/** Chunks around a marker travel with it up to so many bytes on either side. */
+const RIDE_MAX = 64 * 1024;
+/** Bytes per read where descriptors or threads have run out. */
+const COPY_CHUNK = 64 * 1024;
+/** How long the end of a step that waits for a disk is waited for, once its transfer has been ended. */
+const PATIENCE_MS = 1000;
+
+/** How the native side says that a transfer ended. */
+const DONE = 0;
+const FAILED = 1;
+const TRUNCATED = 2;
+const CANCELLED = 3;
+const REFUSED = 4;
+
+const METHODS = { auto: 0, sendfile: 1, copy: 2 };
+
+const report = new Float64Array(7);
+const progress = new Float64Array(2);
+
+/** A native transfer that is under way. */
+class Flight {
+  /**
+   * @param {Piece} piece
+   * @param {Buffer | undefined} head other writers' bytes before it, then its own headers
+   * @param {number} before how many of those are other writers'
+   * @param {number} marker its entry
+   * @param {number} next the entry after all that travels with it
+   */
+  constructor(piece, head, before, marker, next) {
+    this.piece = piece;
+    this.head = head;
+    this.before = before;
+    this.marker = marker;
+    this.next = next;
+    this.id = 0;
+    /** Bytes out when the native side took it over. */
+    this.sent = 0;
+    /** @type {NodeJS.Timeout | undefined} */
+    this.timer = undefined;
+  }
+
+  /**
+   * Of so many bytes out, those that are the piece's.
+   * @param {number} sent
+   */
+  own(sent) {
+    return Math.min(Math.max(0, sent - this.before), this.piece.length);
+  }
+
+  /** Bytes out by now. */
+  now() {
+    if (this.id > 0 && native?.progress(this.id, progress)) this.sent = progress[0];
+    return this.sent;
+  }
+}
+
+class Batch {
+  /**
+   * @param {any} channel
+   * @param {Entry[]} entries
+   * @param {(error?: Error | null) => void} done
+   */
+  constructor(channel, entries, done) {
+    this.channel = channel;
+    this.socket = channel.socket;
+    this.entries = entries;
+    this.done = done;
+    this.place = 0;
+    /** @type {Flight | null} */
+    this.flight = null;
+    /** The error that ends the transfer in flight. @type {(Error & { code: string }) | null} */
+    this.stopping = null;
+    this.over = false;
+    this.running = false;
+    this.again = false;
+    channel.batch = this;
+    for (const { chunk, encoding } of entries) {
+      const piece = /** @type {Piece | undefined} */ (chunk[kPiece]);
+      if (piece) {
+        piece.known = true;
+        channel.pending.splice(channel.pending.indexOf(piece), 1);
+      }
+      channel.pass(chunk, encoding);
+    }
+  }
+
+  /** Goes on. Whoever is called back, at once or later, calls this again. */
+  run() {
+    this.again = true;
+    if (this.running) return;
+    this.running = true;
+    while (this.again && !this.over) {
+      this.again = false;
+      if (this.socket.connecting) this.awaitConnection();
+      else if (this.socket.destroyed || !this.socket._handle) this.close(this.socket.errored);
+      else this.step();
+    }
+    this.running = false;
+  }
+
+  awaitConnection() {
+    // On 'close' the channel ends the batch.
+    this.socket.once('connect', () => this.run());
+  }
+
+  /** Does the next thing. */
+  step() {
+    const { entries, place } = this;
+    if (place === entries.length) return this.end(null);
+    let marker = place;
+    let before = 0;
+    while (marker < entries.length && entries[marker].chunk[kPiece] === undefined) {
+      before += byteLength(entries[marker].chunk, entries[marker].encoding);
+      marker++;
+    }
+    const piece = /** @type {Piece | undefined} */ (entries[marker]?.chunk[kPiece]);
+    // A transfer that was ended before its turn has sent nothing, and its marker is passed over.
+    const skip = piece?.transfer.over;
+    if (piece && !skip && before <= RIDE_MAX) return this.send(piece, place, marker, before);
+    if (marker > place) return this.writePlain(place, marker);
+    this.place = marker + 1;
+    this.run();
+  }
+
+  /**
+   * Leaves entries to Node.
+   * @param {number} from
+   * @param {number} to
+   */
+  writePlain(from, to) {
+    const done = (/** @type {Error | null | undefined} */ error) => {
+      if (this.over) return;
+      if (error) return this.end(error);
+      this.place = to;
+      this.run();
+    };
+    if (to - from === 1) {
+      plain.write.call(this.socket, this.entries[from].chunk, this.entries[from].encoding, done);
+    } else {
+      const part = /** @type {any} */ (this.entries.slice(from, to));
+      part.allBuffers = part.every((/** @type {Entry} */ entry) => typeof entry.chunk !== 'string');
+      plain.writev.call(this.socket, part, done);
+    }
+  }
+
+  /**
+   * Sends a piece, with what stands before it and, if no other marker follows, behind it.
+   * @param {Piece} piece
+   * @param {number} from
+   * @param {number} marker
+   * @param {number} before
+   */
+  send(piece, from, marker, before) {
+    const { transfer } = piece;
+    const { entries, socket } = this;
+    const head = [];
+    for (let i = from; i < marker; i++) head.push(bufferOf(entries[i]));
+    if (piece.from === 0) head.push(...transfer.options.headers);
+    const tail = piece.from + piece.length === transfer.bytes ? [...transfer.options.trailers] : [];
+    const behind = this.ridersBehind(marker + 1);
+    tail.push(...behind);
+
+    const headBuffer = joined(head);
+    const flight = new Flight(piece, headBuffer, before, marker, marker + 1 + behind.length);
+    this.flight = flight;
+    const source = /** @type {import('./source').Source} */ (transfer.source);
+    const { offset, length } = fileRange(piece);
+    const fd = socket._handle.fd;
+    socket._unrefTimer?.();
+    if (!(fd >= 0) || native === null) {
+      return this.landed(flight, REFUSED, 0, errors.errnoOf('EBADF'), 0, 0, 0, 0);
+    }
+    const method = METHODS[transfer.options.method];
+    const landed = (/** @type {Numbers} */ ...numbers) => this.callBack(flight, numbers);
+    const id = native.transfer(
+      fd,
+      source.id,
+      offset,
+      length,
+      headBuffer,
+      joined(tail),
+      method,
+      report,
+      landed,
+    );
+    if (id > 0) {
+      flight.id = id;
+      flight.sent = report[1];
+      return transfer.lasts();
+    }
+    this.landed(flight, report[0], report[1], report[2], report[3], report[4], report[5], report[6]);
+  }
+
+  /**
+   * The engine calls back: in the transfer's own context.
+   * @param {Flight} flight
+   * @param {Numbers} numbers
+   */
+  callBack(flight, numbers) {
+    try {
+      flight.piece.transfer.resource.runInAsyncScope(this.landed, this, flight, ...numbers);
+    } catch (error) {
+      // A listener of the stream has thrown: that is for the process to hear, not for the native side.
+      process.nextTick(rethrow, error);
+    }
+  }
+
+  /**
+   * The small chunks from `from` on, if they are the last of the batch. Before another marker they will be its head.
+   * @param {number} from
+   * @returns {Buffer[]}
+   */
+  ridersBehind(from) {
+    const { entries } = this;
+    let bytes = 0;
+    for (let i = from; i < entries.length; i++) {
+      if (entries[i].chunk[kPiece]) return [];
+      bytes += byteLength(entries[i].chunk, entries[i].encoding);
+      if (bytes > RIDE_MAX) return [];
+    }
+    return entries.slice(from).map(bufferOf);
+  }
+
+  /**
+   * The native side is through with a piece.
+   * @param {Flight} flight
+   * @param {number} end
+   * @param {number} sent
+   * @param {number} errno
+   * @param {number} calls
+   * @param {number} waits
+   * @param {number} copied
+   * @param {number} refusal
+   */
+  landed(flight, end, sent, errno, calls, waits, copied, refusal) {
+    // It may come late, after its end was no longer waited for.
+    if (this.flight !== flight) return;
+    const { channel } = this;
+    this.flight = null;
+    clearTimeout(flight.timer);
+    const { piece } = flight;
+    const { transfer } = piece;
+    channel.bypassed += sent;
+    transfer.sent += flight.own(sent);
+    transfer.calls += calls;
+    transfer.waits += waits;
+    if (copied) transfer.method = 'copy';
+    if (refusal) transfer.reason = errors.errnoName(refusal);
+    const stopping = this.stopping;
+    this.stopping = null;
+    if (end === DONE) {
+      this.place = flight.next;
+      if (piece.from + piece.length === transfer.bytes) {
+        channel.remove(transfer);
+        transfer.complete();
+      } else if (stopping) {
+        return this.abandon(transfer, stopping);
+      }
+    } else if (stopping || end === CANCELLED) {
+      return this.stopped(flight, sent, stopping ?? errors.prematureClose(this.socket.errored));
+    } else if (end === REFUSED) {
+      return this.copyRest(flight, sent, errno);
+    } else if (end === TRUNCATED) {
+      return this.abandon(transfer, errors.truncated(transfer.length, this.fileBytes(transfer)));
+    } else if (end === FAILED) {
+      return this.broken(transfer, errors.systemError(errno, 'sendfile'));
+    }
+    this.run();
+  }
+
+  /** @param {Transfer} transfer */
+  fileBytes(transfer) {
+    return Math.min(Math.max(0, transfer.sent - transfer.headerBytes), transfer.length);
+  }
+
+  /**
+   * A transfer was ended from outside while its piece was in flight.
+   * @param {Flight} flight
+   * @param {number} sent
+   * @param {Error & { code: string }} error
+   */
+  stopped(flight, sent, error) {
+    const { transfer } = flight.piece;
+    const spare =
+      !transfer.isHttp && transfer.sent === 0 && error.code === 'ABORT_ERR' && !this.socket.destroyed;
+    if (!spare) return this.abandon(transfer, error);
+    // Nothing of it has left: the stream goes on without it, and other writers' bytes before it are still owed.
+    this.channel.drop(transfer, error, true);
+    this.entries = [
+      ...(sent < flight.before
+        ? [{ chunk: flight.head?.subarray(sent, flight.before), encoding: 'buffer' }]
+        : []),
+      ...this.entries.slice(flight.marker + 1),
+    ];
+    this.place = 0;
+    this.run();
+  }
+
+  /**
+   * Ends a transfer and its connection, by no fault of the peer's: no 'error' is raised.
+   * @param {Transfer} transfer
+   * @param {Error & { code: string }} error
+   */
+  abandon(transfer, error) {
+    this.channel.drop(transfer, error);
+    this.socket.destroy();
+    this.end(errors.streamDestroyed('write'));
+  }
+
+  /**
+   * The kernel said no. From the socket's side that is the peer's leaving, told as Node tells it; from the file's side
+   * it is nobody's but ours.
+   * @param {Transfer} transfer
+   * @param {NodeJS.ErrnoException & { code: string }} error
+   */
+  broken(transfer, error) {
+    if (!LEFT.has(error.code)) return this.abandon(transfer, error);
+    this.channel.drop(transfer, errors.prematureClose(error));
+    this.end(error);
+  }
+
+  /**
+   * Goes on in JS: there was no descriptor or no thread to be had for the native way.
+   * @param {Flight} flight
+   * @param {number} sent
+   * @param {number} errno
+   */
+  copyRest(flight, sent, errno) {
+    const { piece } = flight;
+    const { transfer } = piece;
+    const source = /** @type {import('./source').Source} */ (transfer.source);
+    const range = fileRange(piece);
+    transfer.method = 'copy';
+    transfer.reason ??= errors.errnoName(errno);
+    const headLength = flight.head?.length ?? 0;
+    const head = flight.head?.subarray(Math.min(sent, headLength));
+    let at = Math.max(0, Math.min(sent - headLength, range.length));
+    const tail = joined([
+      ...(piece.from + piece.length === transfer.bytes ? transfer.options.trailers : []),
+      ...this.entries.slice(flight.marker + 1, flight.next).map(bufferOf),
+    ])?.subarray(Math.max(0, sent - headLength - range.length));
+    let own = flight.own(sent);
+    let out = sent;
+    // In flight still, so that signals and a close find it; the native side knows nothing of it.
+    this.flight = flight;
+    flight.id = 0;
+    transfer.lasts();
+
+    const write = (/** @type {Uint8Array | undefined} */ bytes, /** @type {() => void} */ then) => {
+      if (!bytes?.length) return then();
+      plain.write.call(this.socket, bytes, 'buffer', (/** @type {Error | null | undefined} */ error) => {
+        if (this.over || transfer.over) return;
+        if (error) return this.broken(transfer, /** @type {any} */ (error));
+        out += bytes.length;
+        const now = flight.own(out);
+        transfer.sent += now - own;
+        own = now;
+        // Counted here already.
+        flight.sent = out;
+        if (this.stopping) {
+          this.flight = null;
+          return this.stopped(flight, out, this.stopping);
+        }
+        then();
+      });
+    };
+    const next = () => {
+      if (at >= range.length) return write(tail, finished);
+      const buffer = Buffer.allocUnsafeSlow(Math.min(COPY_CHUNK, range.length - at));
+      fs.read(source.fd, buffer, 0, buffer.length, range.offset + at, (error, bytes) => {
+        if (this.over || transfer.over) return;
+        if (error) return this.abandon(transfer, /** @type {any} */ (error));
+        if (bytes === 0)
+          return this.abandon(transfer, errors.truncated(transfer.length, this.fileBytes(transfer)));
+        at += bytes;
+        write(buffer.subarray(0, bytes), next);
+      });
+    };
+    const finished = () => {
+      this.flight = null;
+      this.place = flight.next;
+      if (piece.from + piece.length === transfer.bytes) {
+        this.channel.remove(transfer);
+        transfer.complete();
+      }
+      this.run();
+    };
+    write(head, next);
+  }
+
+  /**
+   * Ends the transfer in flight with this error, if it is this one.
+   * @param {Transfer} transfer
+   * @param {Error & { code: string }} error
+   */
+  stop(transfer, error) {
+    const { flight } = this;
+    if (flight?.piece.transfer !== transfer) return false;
+    this.stopping ??= error;
+    this.cancel(flight, transfer.isHttp || error.code !== 'ABORT_ERR');
+    return true;
+  }
+
+  /**
+   * @param {Flight} flight
+   * @param {boolean} hangUp
+   */
+  cancel(flight, hangUp) {
+    if (flight.id === 0) return; // the copying loop looks
+    const sent = native?.cancel(flight.id, hangUp) ?? -1;
+    if (sent >= 0) return this.landed(flight, CANCELLED, sent, 0, 0, 0, 0, 0);
+    // Its step is running and tells its count when it ends; it may be waiting for a disk that never answers.
+    flight.timer ??= setTimeout(
+      () => this.landed(flight, CANCELLED, flight.now(), 0, 0, 0, 0, 0),
+      PATIENCE_MS,
+    );
+  }
+
+  /**
+   * The socket is closed: it calls back no write that is under way, so we do.
+   * @param {Error | null | undefined} cause
+   */
+  close(cause) {
+    if (this.over) return;
+    const { flight } = this;
+    if (flight && flight.id > 0) {
+      this.stopping ??= errors.prematureClose(cause);
+      return this.cancel(flight, true);
+    }
+    if (flight) this.channel.drop(flight.piece.transfer, this.stopping ?? errors.prematureClose(cause));
+    this.flight = null;
+    this.end(cause ?? errors.streamDestroyed('write'));
+  }
+
+  /**
+   * All is done, or nothing more will be: what is left over of this batch is ended too.
+   * @param {Error | null} error
+   */
+  end(error) {
+    if (this.over) return;
+    this.over = true;
+    this.channel.batch = null;
+    if (error) {
+      for (const { chunk } of this.entries) {
+        const transfer = chunk[kPiece]?.transfer;
+        if (transfer && !transfer.over) this.channel.drop(transfer, errors.prematureClose(error));
+      }
+    }
+    this.done(error);
+  }
+
+  /** Is this transfer's piece in this batch? @param {Transfer} transfer */
+  carries(transfer) {
+    return this.entries.some(({ chunk }) => chunk[kPiece]?.transfer === transfer);
+  }
+
+  /** Bytes out that nobody has counted yet. */
+  moving() {
+    return this.flight && this.flight.id > 0 ? this.flight.now() : 0;
+  }
+
+  /** Milliseconds since the last byte of what is in flight. */
+  idle() {
+    const { flight } = this;
+    return flight && flight.id > 0 && native?.progress(flight.id, progress) ? progress[1] : 0;
+  }
+
+  /** @param {Transfer} transfer */
+  movingOf(transfer) {
+    const { flight } = this;
+    return flight && flight.id > 0 && flight.piece.transfer === transfer ? flight.own(flight.now()) : 0;
+  }
+}
+
+/** @param {unknown} error */
+function rethrow(error) {
+  throw error;
+}
+
+/** What the kernel says of a socket whose peer has left. */
+const LEFT = new Set([
+  'EPIPE',
+  'ECONNRESET',
+  'ECONNABORTED',
+  'ENOTCONN',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+]);
+
+/**
+ * The part of the file that a piece covers.
+ * @param {Piece} piece
+ */
+function fileRange({ transfer, from, length }) {
+  const start = Math.max(0, from - transfer.headerBytes);
+  const stop = Math.min(transfer.length, from + length - transfer.headerBytes);
+  return { offset: transfer.offset + start, length: Math.max(0, stop - start) };
+}
+
+/**
+ * @param {Entry} entry
+ * @returns {Buffer}
+ */
+function bufferOf({ chunk, encoding }) {
+  return typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk;
+}
+
+/**
+ * @param {Uint8Array[]} parts
+ * @returns {Buffer | undefined}
+ */
+function joined(parts) {
+  if (parts.length === 0) return undefined;
+  return parts.length === 1 && Buffer.isBuffer(parts[0]) ? parts[0] : Buffer.concat(parts);
+}
+
+module.exports = { Batch };

@@ -1,0 +1,266 @@
+'use strict';
+
+/**
+ * The way through JS: read and write, with backpressure. And the one predicate that chooses it.
+ */
+
+const fs = require('node:fs');
+const http = require('node:http');
+const net = require('node:net');
+const { whenClosed } = require('./closing');
+const errors = require('./errors');
+const { disabled, native, support } = require('./native');
+const response = require('./response');
+const socketWrite = require('./socket-write');
+
+/**
+ * @typedef {import('./transfer').Transfer} Transfer
+ * @typedef {import('./source').Source} Source
+ */
+
+const CHUNK = 64 * 1024;
+
+/**
+ * Refuses what is no stream.
+ * @param {any} out
+ */
+function check(out) {
+  if (
+    out === null ||
+    typeof out !== 'object' ||
+    typeof out.write !== 'function' ||
+    typeof out.on !== 'function'
+  ) {
+    throw errors.invalidArgType('out', 'an instance of Writable', out);
+  }
+}
+
+/**
+ * The error by which a stream takes no transfer any more.
+ * @param {any} out
+ */
+function unusable(out) {
+  // Node ends a socket by itself when its peer has, and says so by a `write` of its own.
+  const left = out instanceof net.Socket && Object.hasOwn(out, 'write') && out.readableEnded;
+  if ((out.writableEnded || out.finished === true) && !left) return errors.writeAfterEnd();
+  const socket = out.socket ?? out.req?.socket;
+  if (left || out.destroyed || socket?.destroyed || out.closed) return errors.prematureClose(out.errored);
+  if (out.writable === false) return errors.prematureClose(out.errored);
+  return undefined;
+}
+
+/**
+ * Why a transfer cannot take the kernel's way; undefined if it can.
+ * @param {any} out
+ * @param {Source} source
+ * @returns {string | undefined}
+ */
+function reason(out, source) {
+  if (disabled) return 'RS_SENDFILE_DISABLE';
+  if (native === null || !support.available) return 'unsupported';
+  if (source.size < 0) return 'unsized';
+  if (source.id === 0) return 'EMFILE';
+  if (out instanceof http.OutgoingMessage) {
+    if (!response.isPlain(out)) return 'patched';
+    return socketReason(out.socket ?? /** @type {any} */ (out).req?.socket);
+  }
+  return socketReason(out);
+}
+
+/**
+ * @param {any} socket
+ * @returns {string | undefined}
+ */
+function socketReason(socket) {
+  if (socket?.encrypted) return 'TLS';
+  if (!socketWrite.isPlain(socket)) return 'not a plain socket';
+  if (socket.connecting) return undefined;
+  const fd = socket._handle?.fd;
+  if (!(fd >= 0)) return 'no fd';
+  if (socketWrite.channelOf(socket) === undefined && !native?.isStreamSocket(fd)) return 'not a socket';
+  return undefined;
+}
+
+/**
+ * Begins to copy.
+ * @param {Transfer} transfer
+ * @returns {import('./transfer').Way}
+ */
+function begin(transfer) {
+  const copier = new Copier(transfer);
+  transfer.resource.runInAsyncScope(() => void copier.run());
+  return copier;
+}
+
+class Copier {
+  /** @param {Transfer} transfer */
+  constructor(transfer) {
+    this.transfer = transfer;
+    this.out = transfer.out;
+    /** Write callbacks can be relied on: nobody stands between us and the stream. */
+    this.callsBack = !(this.out instanceof http.OutgoingMessage) || response.isPlain(this.out);
+    /** @type {Error | null} */
+    this.error = null;
+    /** The last write. @type {Promise<void>} */
+    this.writing = Promise.resolve();
+    /** Bytes have been given to the stream. */
+    this.handed = false;
+    /** @type {(error: Error) => void} */
+    this.wake = () => {};
+    this.interrupted = new Promise((_, reject) => {
+      this.wake = reject;
+    });
+    this.interrupted.catch(() => {});
+    this.onClose = () => this.stop(errors.prematureClose(this.out.errored ?? this.heard));
+    /** @type {Error | undefined} */
+    this.heard = undefined;
+    this.onError = (/** @type {Error} */ error) => {
+      this.heard = error;
+      this.stop(errors.prematureClose(error));
+    };
+    this.onEnd = () => this.stop(errors.writeAfterEnd());
+  }
+
+  moving() {
+    return 0;
+  }
+
+  idle() {
+    return 0;
+  }
+
+  pulse() {
+    const handle = (this.out.socket ?? this.out)?._handle;
+    return (handle?.bytesWritten ?? 0) - (handle?.writeQueueSize ?? 0);
+  }
+
+  /** @param {Error & { code?: string }} error */
+  stop(error) {
+    if (this.error) return;
+    this.error = error;
+    this.wake(error);
+  }
+
+  async run() {
+    const { transfer, out } = this;
+    const socket = out.socket ?? out.req?.socket;
+    out.on('close', this.onClose);
+    out.on('error', this.onError);
+    if (transfer.isHttp) out.on('prefinish', this.onEnd);
+    const forget = socket && socket !== out ? whenClosed(socket, this.onClose) : undefined;
+    let dying = false;
+    try {
+      await this.send();
+      transfer.complete();
+    } catch (error) {
+      dying = this.giveUp(/** @type {Error & { code?: string }} */ (error));
+    }
+    out.off('close', this.onClose);
+    if (!dying) out.off('error', this.onError);
+    out.off('prefinish', this.onEnd);
+    forget?.();
+  }
+
+  /**
+   * Ends the transfer; ends the stream too, once it cannot be in step any more. Says whether it did.
+   * @param {Error & { code?: string }} error
+   */
+  giveUp(error) {
+    const { transfer, out } = this;
+    const spare = !transfer.isHttp && !this.handed && error.code !== 'ERR_SENDFILE_TIMEOUT';
+    transfer.fail(error);
+    if (spare && !out.destroyed) return false;
+    if (transfer.isHttp) response.destroy(out);
+    else out.destroy();
+    return true;
+  }
+
+  async send() {
+    const { transfer } = this;
+    const { headers, trailers } = transfer.options;
+    for (const part of headers) await this.put(part);
+    let at = 0;
+    while (at !== transfer.length) {
+      const chunk = await this.read(at);
+      if (chunk.length === 0) {
+        if (transfer.length < 0) break;
+        throw errors.truncated(transfer.length, at);
+      }
+      at += chunk.length;
+      await this.put(chunk);
+    }
+    for (const part of trailers) await this.put(part);
+    await this.until(this.writing);
+  }
+
+  /**
+   * Writes a chunk once the one before it is out. This one is not waited for: meanwhile the next is being read.
+   * @param {Uint8Array} chunk
+   */
+  async put(chunk) {
+    await this.until(this.writing);
+    if (this.error) throw this.error;
+    this.writing = this.write(chunk);
+    this.writing.catch(() => {}); // whoever waits for it hears
+  }
+
+  /**
+   * @template T
+   * @param {Promise<T>} promise
+   * @returns {Promise<T>}
+   */
+  until(promise) {
+    return /** @type {Promise<T>} */ (Promise.race([promise, this.interrupted]));
+  }
+
+  /**
+   * @param {Uint8Array} chunk
+   * @returns {Promise<void>}
+   */
+  write(chunk) {
+    const { out, transfer } = this;
+    if (chunk.length === 0) return Promise.resolve();
+    this.handed = true;
+    const count = () => {
+      if (!transfer.over) transfer.sent += chunk.length;
+    };
+    return new Promise((resolve, reject) => {
+      if (this.callsBack) {
+        out.write(chunk, (/** @type {Error | null | undefined} */ error) => {
+          if (error) return reject(errors.prematureClose(error));
+          count();
+          resolve();
+        });
+        return;
+      }
+      const ready = out.write(chunk);
+      count();
+      if (ready) resolve();
+      else out.once('drain', resolve);
+    });
+  }
+
+  /**
+   * @param {number} at bytes of the file already read
+   * @returns {Promise<Uint8Array>}
+   */
+  read(at) {
+    const { transfer } = this;
+    const source = /** @type {Source} */ (transfer.source);
+    const wanted = transfer.length < 0 ? CHUNK : Math.min(CHUNK, transfer.length - at);
+    const buffer = Buffer.allocUnsafeSlow(wanted);
+    return this.until(
+      new Promise((resolve, reject) => {
+        const read = (/** @type {number | null} */ place) =>
+          fs.read(source.fd, buffer, 0, wanted, place, (error, bytes) => {
+            if (error?.code === 'ESPIPE' && place !== null && transfer.offset === 0) return read(null);
+            if (error) reject(error);
+            else resolve(buffer.subarray(0, bytes));
+          });
+        read(transfer.offset + at);
+      }),
+    );
+  }
+}
+
+module.exports = { check, unusable, reason, begin };

@@ -1,0 +1,65 @@
+'use strict';
+
+/**
+ * A piece of a transfer: what stands behind one marker chunk.
+ */
+
+const { randomFillSync } = require('node:crypto');
+
+/** The marker's property that holds its piece. */
+const kPiece = Symbol('rs-sendfile piece');
+
+/** The most bytes of one marker: memory that is reserved and, but for its first page, never touched. */
+const MARKER_MAX = 64 * 1024 * 1024;
+/**
+ * What every marker begins with. Markers are known by identity; but somebody between us and the socket may copy a
+ * chunk, and by this the copy is known for what it is before it goes out.
+ */
+const TOKEN_BYTES = 32;
+/** Shorter ones could be anybody's bytes. */
+const TOKEN_LEAST = 12;
+const token = randomFillSync(Buffer.alloc(TOKEN_BYTES));
+/** @type {Buffer | undefined} */
+let blank;
+
+/**
+ * A chunk that stands for a piece.
+ * @param {Piece} piece
+ */
+function markerOf(piece) {
+  if (!blank) {
+    blank = Buffer.alloc(MARKER_MAX);
+    token.copy(blank);
+  }
+  const marker = /** @type {any} */ (blank.subarray(0, piece.length));
+  marker[kPiece] = piece;
+  return marker;
+}
+
+/**
+ * Is this, or does it hold, the copy of a marker of so many bytes?
+ * @param {unknown} chunk
+ * @param {number} length
+ */
+function isCopy(chunk, length) {
+  if (typeof chunk === 'string' || length < TOKEN_LEAST) return false;
+  return /** @type {Buffer} */ (chunk).indexOf(token.subarray(0, Math.min(TOKEN_BYTES, length))) >= 0;
+}
+
+/**
+ * @typedef {object} Piece
+ * @property {import('./transfer').Transfer} transfer
+ * @property {number} from its first byte, counted from the transfer's own first
+ * @property {number} length bytes
+ * @property {boolean} known it has come to the socket as what it is
+ */
+
+/**
+ * @param {string | Uint8Array} chunk
+ * @param {BufferEncoding} [encoding]
+ */
+function byteLength(chunk, encoding) {
+  return typeof chunk === 'string' ? Buffer.byteLength(chunk, encoding) : chunk.byteLength;
+}
+
+module.exports = { kPiece, MARKER_MAX, byteLength, isCopy, markerOf };

@@ -1,0 +1,226 @@
+'use strict';
+
+/**
+ * What HTTP asks of a transfer: no body where there must be none, a Content-Length where nothing else ends the body,
+ * and never a byte more or less than was promised on a connection that goes on.
+ */
+
+const http = require('node:http');
+const errors = require('./errors');
+const { byteLength } = require('./piece');
+const plain = require('./plain');
+const { channelOf } = require('./socket-write');
+
+/** @typedef {import('./transfer').Transfer} Transfer */
+
+/**
+ * A message of HTTP/1.1, or of HTTP/2's compatibility layer.
+ * @param {any} out
+ */
+function isHttp(out) {
+  return (
+    out instanceof http.OutgoingMessage ||
+    (typeof out.setHeader === 'function' && typeof out.getHeader === 'function' && 'headersSent' in out)
+  );
+}
+
+/**
+ * Writes go straight to Node: nobody compresses or watches them.
+ * @param {any} out
+ */
+function isPlain(out) {
+  return out instanceof http.OutgoingMessage && out.write === plain.messageWrite;
+}
+
+/**
+ * The message must not have a body: the answer to HEAD, 204 and 304.
+ * @param {any} out
+ */
+function isBodyless(out) {
+  if (out instanceof http.ClientRequest) return false;
+  const method = out.req?.method ?? (out.stream?.headRequest ? 'HEAD' : undefined);
+  return method === 'HEAD' || out.statusCode === 204 || out.statusCode === 304;
+}
+
+/**
+ * The body's length that the peer has been or will be told; undefined if none.
+ * @param {any} out
+ * @returns {number | undefined}
+ */
+function promised(out) {
+  if (out instanceof http.OutgoingMessage && /** @type {any} */ (out)._header) {
+    const { chunkedEncoding, _contentLength } = /** @type {any} */ (out);
+    return chunkedEncoding || _contentLength == null ? undefined : Number(_contentLength);
+  }
+  const length = out.getHeader('content-length');
+  return length === undefined || out.getHeader('transfer-encoding') !== undefined
+    ? undefined
+    : Number(length);
+}
+
+/**
+ * Makes the message ready for a transfer. `true`: it must not have a body.
+ * @param {Transfer} transfer
+ */
+function prepare(transfer) {
+  const { out, bytes } = transfer;
+  const bodyless = isBodyless(out);
+  if (
+    !out.headersSent &&
+    bytes >= 0 &&
+    !(bodyless && (out.statusCode === 204 || out.statusCode === 304)) &&
+    out.getHeader('content-length') === undefined &&
+    out.getHeader('transfer-encoding') === undefined
+  ) {
+    out.setHeader('Content-Length', bytes);
+  }
+  if (bodyless) return true;
+  const length = promised(out);
+  if (length === undefined || !isPlain(out)) return false;
+  const ledger = watch(out);
+  const before = ledger.bodyBytes();
+  if (!(Math.max(bytes, 0) + (before ?? 0) <= length)) {
+    throw errors.lengthMismatch(Math.max(bytes, 0) + (before ?? 0), length);
+  }
+  return false;
+}
+
+/** A message's ledger: a property of it, as it changes with every request. */
+const kLedger = Symbol('rs-sendfile ledger');
+
+/**
+ * Counts a body's bytes from our first transfer on, so that one that ends short or long never leaves its connection to
+ * the next response.
+ * @param {any} out
+ * @returns {Ledger}
+ */
+function watch(out) {
+  out[kLedger] ??= new Ledger(out);
+  return out[kLedger];
+}
+
+/** @this {any} */
+function onPrefinish() {
+  this[kLedger].onPrefinish();
+}
+
+/**
+ * @this {any}
+ * @param {any} socket
+ */
+function onSocket(socket) {
+  this[kLedger].onSocket(socket);
+}
+
+class Ledger {
+  /** @param {any} out */
+  constructor(out) {
+    this.out = out;
+    /** The place in the socket's byte stream at which the head begins, or the body. @type {number | undefined} */
+    this.headAt = undefined;
+    /** @type {number | undefined} */
+    this.bodyAt = undefined;
+    if (out.socket) this.locate(out.socket);
+    else out.on('socket', onSocket);
+    out.on('prefinish', onPrefinish);
+  }
+
+  /** @param {any} socket */
+  locate(socket) {
+    const { out } = this;
+    const now = written(socket);
+    if (!out._headerSent) {
+      this.headAt = now;
+      return;
+    }
+    const inQueue = bytesAfter(out._header, socket.writableBuffer ?? [], 'chunk');
+    if (inQueue !== undefined) {
+      this.bodyAt = now - inQueue;
+      return;
+    }
+    const channel = channelOf(socket);
+    if (channel && channel.response === out) this.bodyAt = channel.bodyStart;
+  }
+
+  /**
+   * It is this response's turn: what it has queued goes to the socket next.
+   * @param {any} socket
+   */
+  onSocket(socket) {
+    const { out } = this;
+    const now = written(socket);
+    if (!out._headerSent) {
+      this.headAt = now;
+      return;
+    }
+    const queued = out.outputData;
+    const body = bytesAfter(out._header, queued, 'data');
+    if (body === undefined) return;
+    let all = 0;
+    for (const { data, encoding } of queued) all += byteLength(data, encoding);
+    this.bodyAt = now + all - body;
+  }
+
+  /** Bytes of the body so far; undefined if nobody can tell. @returns {number | undefined} */
+  bodyBytes() {
+    const { out } = this;
+    if (!out._headerSent) return 0;
+    if (!out.socket) return bytesAfter(out._header, out.outputData, 'data');
+    if (this.bodyAt === undefined && this.headAt !== undefined) {
+      this.bodyAt = this.headAt + Buffer.byteLength(out._header, 'latin1');
+    }
+    return this.bodyAt === undefined ? undefined : written(out.socket) - this.bodyAt;
+  }
+
+  /** All of the message has been handed to the socket. */
+  onPrefinish() {
+    const { out } = this;
+    const length = promised(out);
+    if (length === undefined || !isPlain(out) || isBodyless(out)) return;
+    // Where nobody can tell whether the promise was kept, the connection is not trusted with another response.
+    if (this.bodyBytes() !== length) out._last = true;
+  }
+}
+
+/**
+ * Bytes given to a socket so far, with those in its queue.
+ * @param {any} socket
+ */
+function written(socket) {
+  const channel = channelOf(socket);
+  if (!channel) return socket.bytesWritten ?? 0;
+  let bytes = channel.passed;
+  for (const { chunk, encoding } of socket.writableBuffer ?? []) bytes += byteLength(chunk, encoding);
+  return bytes;
+}
+
+/**
+ * Bytes in a queue behind a message's head; undefined if the head is not in it.
+ * @param {string} header
+ * @param {any[]} queue
+ * @param {'chunk' | 'data'} field
+ */
+function bytesAfter(header, queue, field) {
+  let bytes;
+  for (const entry of queue) {
+    const data = entry[field];
+    if (bytes !== undefined) bytes += byteLength(data, entry.encoding);
+    else if (typeof data === 'string' && data.startsWith(header)) {
+      bytes = Buffer.byteLength(data, entry.encoding) - Buffer.byteLength(header, entry.encoding);
+    }
+  }
+  return bytes;
+}
+
+/** Ends a message and its connection without raising anybody's 'error'. @param {any} out */
+function destroy(out) {
+  if (out.stream && typeof out.stream.close === 'function' && !(out instanceof http.OutgoingMessage)) {
+    out.stream.destroy();
+    return;
+  }
+  const socket = out.socket ?? out.req?.socket;
+  out.destroy();
+  socket?.destroy();
+}
+
+module.exports = { isHttp, isPlain, prepare, promised, destroy };

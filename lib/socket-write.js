@@ -1,0 +1,280 @@
+'use strict';
+
+/**
+ * A transfer as a write in the socket's own queue.
+ *
+ * A marker chunk goes through `stream.write` like any other. The socket's `_write` and `_writev`, wrapped once a
+ * socket, know it by identity, do the transfer when its turn comes, and call back when it is done. So earlier writes
+ * come first, and later ones, `end`, `cork`, 'drain' and 'finish' follow from Node's own machinery.
+ *
+ * The marker has the true length: it is a piece of one buffer of zeros that nobody touches. So Node itself counts right:
+ * backpressure, chunked framing, strictContentLength, 'finish'.
+ */
+
+const http = require('node:http');
+const net = require('node:net');
+const { Batch } = require('./batch');
+const errors = require('./errors');
+const { byteLength, isCopy, kPiece, MARKER_MAX, markerOf } = require('./piece');
+const plain = require('./plain');
+
+/**
+ * @typedef {import('./transfer').Transfer} Transfer
+ * @typedef {import('./piece').Piece} Piece
+ */
+
+/** A socket's channel. */
+const kChannel = Symbol('rs-sendfile channel');
+
+/** What we know of one socket. */
+class Channel {
+  /** @param {any} socket */
+  constructor(socket) {
+    this.socket = socket;
+    /** Transfers whose markers are in the queue. @type {Set<Transfer>} */
+    this.transfers = new Set();
+    /** How many of them keep the socket's 'error' from being unheard. */
+    this.muted = 0;
+    /** Pieces whose markers have not come to the socket yet, in order. @type {Piece[]} */
+    this.pending = [];
+    /** What `_write` or `_writev` is busy with. @type {Batch | null} */
+    this.batch = null;
+    /** Bytes that have come to `_write` so far. */
+    this.passed = socket._handle?.bytesWritten ?? 0;
+    /** Bytes that went out past Node's handle. */
+    this.bypassed = 0;
+    /** The response whose head has come by, and where its body began. */
+    this.response = null;
+    this.bodyStart = 0;
+    this.onClose = this.onClose.bind(this);
+    socket.on('close', this.onClose);
+    const write = define(
+      socket,
+      '_write',
+      (/** @type {any} */ chunk, /** @type {any} */ encoding, /** @type {any} */ done) => {
+        if (chunk[kPiece]) return new Batch(this, [{ chunk, encoding }], done).run();
+        if (this.isForged(chunk)) return this.refuse(done);
+        this.pass(chunk, encoding);
+        return plain.write.call(socket, chunk, encoding, done);
+      },
+    );
+    const writev = define(socket, '_writev', (/** @type {any} */ chunks, /** @type {any} */ done) => {
+      if (this.pending.length > 0 && chunks.some((/** @type {any} */ entry) => this.isForged(entry.chunk)))
+        return this.refuse(done);
+      if (chunks.some(isMarker)) return new Batch(this, chunks, done).run();
+      for (const { chunk, encoding } of chunks) this.pass(chunk, encoding);
+      return plain.writev.call(socket, chunks, done);
+    });
+    /** Ours, to see later whether they still stand. */
+    this.write = write;
+    this.writev = writev;
+    Object.defineProperty(socket, 'bytesWritten', {
+      configurable: true,
+      get: () => plain.bytesWritten.call(socket) + this.bypassed + this.moving(),
+    });
+  }
+
+  /**
+   * A chunk comes to the socket: counts it, and notes where a response's body begins.
+   * @param {any} chunk
+   * @param {any} encoding
+   */
+  pass(chunk, encoding) {
+    const message = this.socket._httpMessage;
+    if (message && message !== this.response && typeof chunk === 'string') {
+      const header = message._header;
+      if (header && chunk.startsWith(header)) {
+        this.response = message;
+        this.bodyStart = this.passed + Buffer.byteLength(header, encoding);
+      }
+    }
+    this.passed += byteLength(chunk, encoding);
+  }
+
+  /**
+   * Somebody has copied a marker, and this is the copy.
+   * @param {any} chunk
+   */
+  isForged(chunk) {
+    const [next] = this.pending;
+    return next !== undefined && chunk[kPiece] === undefined && isCopy(chunk, next.length);
+  }
+
+  /**
+   * The bytes of a marker are nobody's: they must not go out, and the place of the file's own is lost.
+   * @param {(error: Error) => void} done
+   */
+  refuse(done) {
+    const cause = new Error('the chunk of a transfer was copied on its way to the socket');
+    for (const transfer of this.transfers) this.drop(transfer, errors.prematureClose(cause));
+    this.socket.destroy();
+    done(errors.streamDestroyed('write'));
+  }
+
+  /** Bytes that a running transfer has put out and nobody has counted yet. */
+  moving() {
+    return this.batch?.moving() ?? 0;
+  }
+
+  /** Grows whenever a byte leaves. */
+  pulse() {
+    const handle = this.socket._handle;
+    return (handle?.bytesWritten ?? 0) - (handle?.writeQueueSize ?? 0) + this.bypassed + this.moving();
+  }
+
+  onClose() {
+    const cause = this.socket.errored;
+    this.batch?.close(cause);
+    for (const transfer of this.transfers) {
+      if (!this.batch?.carries(transfer)) this.drop(transfer, errors.prematureClose(cause));
+    }
+  }
+
+  /** @param {Transfer} transfer */
+  add(transfer) {
+    this.transfers.add(transfer);
+    // An unheard 'error' would end the process although the caller hears of it by the promise. A server's response
+    // needs none: its socket has the server's listener.
+    const { out } = transfer;
+    if (out instanceof http.ClientRequest) out.on('error', noop);
+    else if (!transfer.isHttp && this.muted++ === 0) this.socket.on('error', noop);
+  }
+
+  /** @param {Transfer} transfer */
+  remove(transfer) {
+    if (!this.transfers.delete(transfer)) return;
+    if (transfer.isHttp) transfer.out.off('error', noop);
+    else if (--this.muted === 0) this.socket.off('error', noop);
+  }
+
+  /**
+   * @param {Transfer} transfer
+   * @param {Error & { code: string }} error
+   * @param {boolean} [survives] the socket goes on. Otherwise it tells its own error in a later turn, and that stays
+   *   muted.
+   */
+  drop(transfer, error, survives = false) {
+    transfer.fail(error);
+    if (survives) this.remove(transfer);
+    else this.transfers.delete(transfer);
+  }
+
+  /**
+   * Ends one transfer with this error, by a signal or a timeout.
+   * @param {Transfer} transfer
+   * @param {Error & { code: string }} error
+   */
+  stop(transfer, error) {
+    if (this.batch?.stop(transfer, error)) return;
+    const spare = !transfer.isHttp && transfer.sent === 0 && error.code === 'ABORT_ERR';
+    this.drop(transfer, error, spare);
+    // Its markers stay in the queue; once their turn comes they are passed over.
+    if (!spare) transfer.out.destroy();
+  }
+}
+
+function noop() {}
+
+/** @param {{ chunk: any }} entry */
+function isMarker({ chunk }) {
+  return chunk[kPiece] !== undefined;
+}
+
+/**
+ * @param {object} socket
+ * @param {string} name
+ * @param {Function} value
+ */
+function define(socket, name, value) {
+  Object.defineProperty(socket, name, { value, writable: true, configurable: true, enumerable: false });
+  return value;
+}
+
+/**
+ * A socket whose writes are Node's own, or wrapped by us: a marker put into it will be known when it comes out.
+ * @param {any} socket
+ */
+function isPlain(socket) {
+  if (!(socket instanceof net.Socket) || /** @type {any} */ (socket).encrypted) return false;
+  const own = /** @type {any} */ (socket);
+  if (own.write !== plain.streamWrite) return false;
+  const channel = channelOf(own);
+  return channel
+    ? own._write === channel.write && own._writev === channel.writev
+    : own._write === plain.write && own._writev === plain.writev;
+}
+
+/**
+ * @param {any} socket
+ * @returns {Channel}
+ */
+function attach(socket) {
+  socket[kChannel] ??= new Channel(socket);
+  return socket[kChannel];
+}
+
+/**
+ * Puts a transfer's markers into the stream: in one turn, so that nothing comes between them.
+ * @param {Transfer} transfer
+ */
+function enqueue(transfer) {
+  const { out } = transfer;
+  const socket = transfer.isHttp ? (out.socket ?? out.req?.socket) : out;
+  const channel = attach(socket);
+  transfer.way = {
+    stop: (error) => channel.stop(transfer, error),
+    moving: () => channel.batch?.movingOf(transfer) ?? 0,
+    pulse: () => channel.pulse(),
+    idle: () => channel.batch?.idle() ?? 0,
+  };
+  channel.add(transfer);
+  if (transfer.isHttp && !out.socket) {
+    // Nobody tells a response that waits behind another when it is destroyed.
+    const onClose = () => channel.drop(transfer, errors.prematureClose(out.errored));
+    out.once('close', onClose);
+    const forget = () => out.off('close', onClose);
+    transfer.promise.then(forget, forget);
+  }
+  try {
+    let from = 0;
+    while (from < transfer.bytes) {
+      /** @type {Piece} */
+      const piece = { transfer, from, length: Math.min(MARKER_MAX, transfer.bytes - from), known: false };
+      channel.pending.push(piece);
+      out.write(markerOf(piece), (/** @type {Error | null | undefined} */ error) =>
+        onWritten(channel, piece, error),
+      );
+      from += piece.length;
+    }
+  } catch (error) {
+    channel.drop(transfer, /** @type {Error & { code: string }} */ (error));
+    throw error;
+  }
+}
+
+/**
+ * A marker's own write callback. By then its piece is done; if not, either the stream was destroyed before its turn, or
+ * somebody between us and the socket has copied the chunk, and the peer gets zeros.
+ * @param {Channel} channel
+ * @param {Piece} piece
+ * @param {Error | null} [error]
+ */
+function onWritten(channel, piece, error) {
+  const { transfer } = piece;
+  const place = piece.known ? -1 : channel.pending.indexOf(piece);
+  if (place >= 0) channel.pending.splice(place, 1);
+  if (piece.known || transfer.over) return;
+  const cause = error ?? new Error('the stream did not pass the transfer on to its socket');
+  channel.drop(transfer, errors.prematureClose(cause));
+  channel.socket.destroy();
+}
+
+/**
+ * @param {any} socket
+ * @returns {Channel | undefined}
+ */
+function channelOf(socket) {
+  return socket?.[kChannel];
+}
+
+module.exports = { enqueue, isPlain, channelOf };

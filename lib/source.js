@@ -1,0 +1,225 @@
+'use strict';
+
+/**
+ * The files that transfers send from: opened by path or taken over from an fd. A source belongs to one transfer, which
+ * releases it; JS may close its own fd at any time.
+ */
+
+const fs = require('node:fs');
+const errors = require('./errors');
+const { native } = require('./native');
+
+/**
+ * @typedef {object} Source
+ * @property {number} id the native side's name for it, 0 without one
+ * @property {number} fd a descriptor of ours; without the native side the caller's own
+ * @property {number} size bytes, -1 where the size says nothing (pipes, devices, /proc)
+ * @property {() => void} release
+ */
+
+const EAGAIN = errors.errnoOf('EAGAIN');
+const EINVAL = errors.errnoOf('EINVAL');
+const report = new Float64Array(4);
+
+/**
+ * Paths that were found on a local file system: opening one of them again asks no server and no daemon, so it may be
+ * done on this thread. The oldest go first.
+ * @type {Set<string>}
+ */
+const local = new Set();
+const LOCAL_MAX = 4096;
+
+function nothing() {}
+
+/** @param {string} key */
+function remember(key) {
+  local.add(key);
+  if (local.size > LOCAL_MAX) local.delete(/** @type {string} */ (local.values().next().value));
+}
+
+/** A file that the native side holds for us. */
+class Held {
+  /**
+   * @param {number} id
+   * @param {number} fd
+   * @param {number} size
+   */
+  constructor(id, fd, size) {
+    this.id = id;
+    this.fd = fd;
+    this.size = size;
+    this.open = true;
+  }
+
+  release() {
+    if (this.open) native?.release(this.id);
+    this.open = false;
+  }
+}
+
+/**
+ * Takes over an fd: a descriptor of our own, so that the caller's may be closed at once.
+ * @param {number} fd
+ * @returns {Source}
+ */
+function adopt(fd) {
+  if (native === null) return lent(fd);
+  const answer = native.adopt(fd, report);
+  if (answer < 0) throw errors.systemError(answer, 'sendfile');
+  return new Held(report[0], report[1], report[2]);
+}
+
+/**
+ * The caller's own fd: without a binary there is no way to duplicate it.
+ * @param {number} fd
+ * @returns {Source}
+ */
+function lent(fd) {
+  if (fd < 0) throw errors.systemError(errors.errnoOf('EBADF'), 'sendfile');
+  const stat = fs.fstatSync(fd);
+  if (stat.isDirectory()) throw errors.systemError(errors.errnoOf('EISDIR'), 'sendfile');
+  return { id: 0, fd, size: stat.isFile() && stat.size > 0 ? stat.size : -1, release() {} };
+}
+
+/**
+ * Opens a path. `done` is called once; before the return only if the file could be opened without waiting.
+ * @param {{ path: Buffer, shown: string }} file
+ * @param {(error: Error | null, source?: Source) => void} done
+ * @returns {() => void} gives up: `done` will not be called, and nothing stays open
+ */
+function open({ path, shown }, done) {
+  const permission = /** @type {any} */ (process).permission;
+  if (permission && !permission.has('fs.read', shown)) {
+    done(errors.accessDenied(shown));
+    return nothing;
+  }
+  if (native === null) return openByFs(path, done);
+  // A path that is no UTF-8 has no text that is its own.
+  const key = shown.includes('\ufffd') ? path.toString('latin1') : shown;
+  if (local.has(key)) {
+    const answer = native.openCached(path, report);
+    if (answer === 0) {
+      done(null, new Held(report[0], report[1], report[2]));
+      return nothing;
+    }
+    if (answer !== EAGAIN) local.delete(key);
+  }
+  return openByEngine(path, key, shown, done);
+}
+
+/**
+ * @param {Buffer} path
+ * @param {string} key
+ * @param {string} shown
+ * @param {(error: Error | null, source?: Source) => void} done
+ */
+function openByEngine(path, key, shown, done) {
+  const addon = /** @type {NonNullable<typeof native>} */ (native);
+  let giveUp = () => {};
+  let wanted = true;
+  const id = addon.open(path, (end, source, errno, fd, size, isLocal) => {
+    if (end === 0) {
+      if (!wanted) return addon.release(source);
+      if (isLocal) remember(key);
+      return done(null, new Held(source, fd, size));
+    }
+    if (!wanted) return;
+    if (errno === ENOENT || errno === ENOTDIR) {
+      // Packagers and package managers patch `fs` to find files that the kernel does not know.
+      giveUp = openByFs(path, done);
+    } else {
+      done(errors.systemError(errno, 'open', { path: shown }));
+    }
+  });
+  if (id < 0) return openByFs(path, done); // no thread to be had: libuv has its own
+  return () => {
+    wanted = false;
+    addon.cancel(id, false);
+    giveUp();
+  };
+}
+
+const ENOENT = errors.errnoOf('ENOENT');
+const ENOTDIR = errors.errnoOf('ENOTDIR');
+
+/**
+ * @param {Buffer} path
+ * @param {(error: Error | null, source?: Source) => void} done
+ */
+function openByFs(path, done) {
+  let wanted = true;
+  // O_NONBLOCK: a FIFO without a writer would be waited for.
+  const flags = fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0);
+  // A string, since patched `fs` modules know no others.
+  const shown = path.toString();
+  fs.open(Buffer.from(shown).equals(path) ? shown : path, flags, (error, fd) => {
+    if (error) return wanted && done(error);
+    const close = () => fs.close(fd, () => {});
+    if (!wanted) return close();
+    fs.fstat(fd, (statError, stat) => {
+      const refusal = statError ?? (stat.isFile() ? null : notRegular(stat, shown));
+      if (!wanted || refusal) {
+        close();
+        return wanted && done(refusal);
+      }
+      done(null, ours(fd, stat.size));
+    });
+  });
+  return () => {
+    wanted = false;
+  };
+}
+
+/**
+ * @param {fs.Stats} stat
+ * @param {string} path
+ */
+function notRegular(stat, path) {
+  return errors.systemError(stat.isDirectory() ? errors.errnoOf('EISDIR') : EINVAL, 'open', { path });
+}
+
+/**
+ * A file that `fs` has opened for us.
+ * @param {number} fd
+ * @param {number} size
+ * @returns {Source}
+ */
+function ours(fd, size) {
+  let open = true;
+  const close = () => fs.close(fd, () => {});
+  if (native !== null && native.adopt(fd, report) === 0) {
+    const source = new Held(report[0], report[1], report[2]);
+    close();
+    return source;
+  }
+  return {
+    id: 0,
+    fd,
+    size,
+    release() {
+      if (open) close();
+      open = false;
+    },
+  };
+}
+
+/**
+ * The file's own position.
+ * @param {Source} source
+ */
+function position(source) {
+  const answer = native === null ? errors.errnoOf('ENOSYS') : native.position(source.id);
+  if (answer < 0) throw errors.systemError(answer, 'sendfile');
+  return answer;
+}
+
+/**
+ * Moves the file's own position.
+ * @param {Source} source
+ * @param {number} to
+ */
+function seek(source, to) {
+  native?.seek(source.id, to);
+}
+
+module.exports = { adopt, open, position, seek };

@@ -1,0 +1,362 @@
+'use strict';
+
+/**
+ * A whole transfer: opens the source, waits for its turn on the stream, hands the bytes to one of two ways (the
+ * kernel's, lib/socket-write.js, or lib/copy.js), and settles once.
+ */
+
+const { AsyncResource } = require('node:async_hooks');
+const http = require('node:http');
+const args = require('./args');
+const copy = require('./copy');
+const diagnostics = require('./diagnostics');
+const errors = require('./errors');
+const response = require('./response');
+const socketWrite = require('./socket-write');
+const sources = require('./source');
+const { Watch } = require('./watch');
+
+/**
+ * @typedef {import('./args').TransferOptions} TransferOptions
+ * @typedef {import('./source').Source} Source
+ *
+ * The way that carries a transfer's bytes.
+ * @typedef {object} Way
+ * @property {(error: Error & { code: string }) => void} stop ends the transfer with this error
+ * @property {() => number} moving bytes of this transfer that are out, but not yet counted in `sent`
+ * @property {() => number} pulse grows whenever a byte leaves the stream, whoever's it is
+ * @property {() => number} idle milliseconds since the last byte, 0 if nobody knows
+ */
+
+/**
+ * A stream's transfers that wait for their turn to be queued, in the order of the calls: a path takes time to open, and
+ * the next call must not overtake it. A property of the stream: a WeakMap that changes with every request is work for
+ * every collection of garbage.
+ */
+const kLine = Symbol('rs-sendfile line');
+
+/** @param {any[]} _ */
+const nothing = (..._) => {};
+
+class Transfer {
+  /**
+   * @param {any} out
+   * @param {TransferOptions} options
+   */
+  constructor(out, options) {
+    this.out = out;
+    this.options = options;
+    this.isHttp = response.isHttp(out);
+    this.resource = new AsyncResource('SENDFILE');
+    /** @type {Source | null} */
+    this.source = null;
+    /** @type {Way | null} */
+    this.way = null;
+    /** @type {Watch | null} */
+    this.watch = null;
+    /** First byte of the file and how many, -1 for all that comes. */
+    this.offset = 0;
+    this.length = 0;
+    this.headerBytes = total(options.headers);
+    this.trailerBytes = total(options.trailers);
+    /** Bytes of this transfer that are out: headers, file, trailers. */
+    this.sent = 0;
+    this.over = false;
+    this.opened = false;
+    this.awaitsSocket = false;
+    this.calls = 0;
+    this.waits = 0;
+    /** @type {string} */
+    this.method = 'sendfile';
+    /** @type {string | undefined} */
+    this.reason = undefined;
+    this.began = 0;
+    /** @type {object | null} */
+    this.message = null;
+    /** Gives up opening the source. @type {() => void} */
+    this.giveUp = nothing;
+    /** @type {(() => void) | null} */
+    this.onAbort = null;
+    /** @type {(bytes: number) => void} */
+    this.resolve = nothing;
+    /** @type {(error: Error) => void} */
+    this.reject = nothing;
+    /** @type {Promise<number>} */
+    this.promise = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+  }
+
+  /**
+   * Opens the source. An fd is queued before this returns, so that what the caller writes next follows it; a path no
+   * earlier than the next microtask, whether it could be opened at once or not.
+   * @param {{ fd: number } | { path: Buffer, shown: string }} file
+   */
+  start(file) {
+    const { signal, timeout, onProgress } = this.options;
+    if (signal) {
+      this.onAbort = () => this.stop(errors.aborted(signal));
+      signal.addEventListener('abort', this.onAbort, { once: true });
+    }
+    if (timeout > 0 || onProgress) this.watch = new Watch(this);
+    const line = this.out[kLine];
+    if (line) line.push(this);
+    else this.out[kLine] = [this];
+    try {
+      if ('fd' in file) {
+        this.source = sources.adopt(file.fd);
+        this.opened = true;
+        advance(this.out);
+        return;
+      }
+      let waited = false;
+      this.giveUp = sources.open(file, (error, source) => {
+        const go = () => this.onOpen(error, source);
+        if (waited) this.resource.runInAsyncScope(go);
+        else queueMicrotask(go);
+      });
+      waited = true;
+    } catch (error) {
+      this.fail(/** @type {Error} */ (error));
+    }
+  }
+
+  /**
+   * @param {Error | null} error
+   * @param {Source} [source]
+   */
+  onOpen(error, source) {
+    this.giveUp = nothing;
+    if (this.over) return source?.release();
+    if (error || !source) return this.fail(/** @type {Error} */ (error));
+    this.source = source;
+    this.opened = true;
+    advance(this.out);
+  }
+
+  /**
+   * A client's request has no socket before its agent finds one, and what cannot be told before then is whether it will
+   * be a plain one.
+   */
+  isEarly() {
+    const { out } = this;
+    if (!(out instanceof http.ClientRequest) || out.socket || out.destroyed) return false;
+    if (!this.awaitsSocket) {
+      this.awaitsSocket = true;
+      const go = () => this.resource.runInAsyncScope(advance, null, out);
+      out.once('socket', go);
+      out.once('close', go);
+    }
+    return true;
+  }
+
+  /** It is this transfer's turn: says what it will send and queues it. */
+  begin() {
+    const source = /** @type {Source} */ (this.source);
+    try {
+      const gone = copy.unusable(this.out);
+      if (gone) {
+        // Ended before its socket was there: the server must not take an empty body for the whole.
+        if (this.awaitsSocket) this.out.destroy();
+        throw gone;
+      }
+      const reason = copy.reason(this.out, source);
+      if (reason !== undefined && this.options.method === 'sendfile') {
+        throw errors.systemError(errors.errnoOf('EOPNOTSUPP'), 'sendfile');
+      }
+      this.measure(source);
+      const bodyless = this.isHttp && response.prepare(this);
+      if (bodyless || this.bytes === 0) return this.complete();
+      if (reason !== undefined) {
+        this.method = 'copy';
+        this.reason = reason;
+        this.lasts();
+        this.way = copy.begin(this);
+      } else {
+        socketWrite.enqueue(this);
+      }
+    } catch (error) {
+      this.fail(/** @type {Error} */ (error));
+      // A promise of bytes that the file cannot keep: the peer must not wait for them.
+      if (this.isHttp && /** @type {any} */ (error).code === 'ERR_SENDFILE_TRUNCATED')
+        response.destroy(this.out);
+    }
+  }
+
+  /** It takes time: somebody has to look after it. */
+  lasts() {
+    if (!this.over) this.watch ??= new Watch(this);
+  }
+
+  /**
+   * Cuts the range to the file.
+   * @param {Source} source
+   */
+  measure(source) {
+    const { offset, length } = this.options;
+    // Bigints past 2^53 are past the end of every file.
+    this.offset = Number.isNaN(offset) ? sources.position(source) : Number(offset);
+    const wanted = Number.isNaN(length) ? -1 : Number(length);
+    if (source.size < 0) {
+      this.length = wanted;
+      return;
+    }
+    const there = Math.max(0, source.size - this.offset);
+    this.length = wanted < 0 ? there : Math.min(wanted, there);
+    if (this.isHttp && wanted > there) throw errors.truncated(wanted, there);
+  }
+
+  /** All bytes of this transfer, -1 if nobody knows before the end of the file. */
+  get bytes() {
+    return this.length < 0 ? -1 : this.headerBytes + this.length + this.trailerBytes;
+  }
+
+  /** Bytes out so far. */
+  progress() {
+    return this.sent + (this.way?.moving() ?? 0);
+  }
+
+  /**
+   * Ends it from outside: by a signal or a timeout.
+   * @param {Error & { code: string }} error
+   */
+  stop(error) {
+    if (this.over) return;
+    if (this.way) this.way.stop(error);
+    else this.fail(error);
+  }
+
+  complete() {
+    if (this.over) return;
+    this.finish();
+    this.options.onProgress && this.report(this.sent);
+    this.resolve(this.sent);
+  }
+
+  /** @param {Error} error */
+  fail(error) {
+    if (this.over) return;
+    Object.assign(error, { bytesSent: this.sent });
+    this.finish(error);
+    this.reject(error);
+  }
+
+  /**
+   * Tells the caller how far it is, in the caller's own context. What the callback throws is the caller's.
+   * @param {number} bytes
+   */
+  report(bytes) {
+    const { onProgress } = this.options;
+    this.resource.runInAsyncScope(() => {
+      try {
+        onProgress?.(bytes);
+      } catch (error) {
+        process.nextTick(rethrow, error);
+      }
+    });
+  }
+
+  /** @param {Error} [error] */
+  finish(error) {
+    this.over = true;
+    this.watch?.stop();
+    this.giveUp();
+    if (this.onAbort) this.options.signal?.removeEventListener('abort', this.onAbort);
+    const { source } = this;
+    if (source) {
+      if (Number.isNaN(this.options.offset)) this.movePosition(source);
+      source.release();
+    }
+    leave(this);
+    if (this.message) {
+      diagnostics.settled(
+        Object.assign(this.message, {
+          bytes: this.sent,
+          method: this.method,
+          reason: this.reason,
+          calls: this.calls,
+          waits: this.waits,
+          duration: performance.now() - this.began,
+          ...(error && { error }),
+        }),
+      );
+    }
+  }
+
+  /** @param {Source} source */
+  movePosition(source) {
+    const past = Math.max(0, this.sent - this.headerBytes);
+    const fileBytes = this.length < 0 ? past : Math.min(past, this.length);
+    if (fileBytes > 0) sources.seek(source, this.offset + fileBytes);
+  }
+}
+
+/** @param {unknown} error */
+function rethrow(error) {
+  throw error;
+}
+
+/** @param {Uint8Array[]} parts */
+function total(parts) {
+  let bytes = 0;
+  for (const part of parts) bytes += part.length;
+  return bytes;
+}
+
+/**
+ * Queues what has come to the head of a stream's line. A transfer that copies keeps the line until it is over; one that
+ * has left its markers in the stream's own queue does not.
+ * @param {any} out
+ */
+function advance(out) {
+  /** @type {Transfer[] | undefined} */
+  const line = out[kLine];
+  while (line?.[0]?.opened) {
+    const [first] = line;
+    if (first.way || first.isEarly()) return; // it copies, or cannot begin yet
+    first.begin();
+    if (!first.over && first.method === 'copy') return;
+    if (line[0] === first) line.shift();
+  }
+  if (line?.length === 0) out[kLine] = undefined;
+}
+
+/** @param {Transfer} transfer */
+function leave(transfer) {
+  /** @type {Transfer[] | undefined} */
+  const line = transfer.out[kLine];
+  const place = line ? line.indexOf(transfer) : -1;
+  if (!line || place < 0) return;
+  line.splice(place, 1);
+  if (line.length === 0) transfer.out[kLine] = undefined;
+  else if (place === 0) queueMicrotask(() => advance(transfer.out));
+}
+
+/**
+ * @param {any} out
+ * @param {any} file
+ * @param {any} [options]
+ * @returns {Promise<number>}
+ */
+function transfer(out, file, options) {
+  let job;
+  try {
+    copy.check(out);
+    const checked = args.transfer(options);
+    const source = args.source(file);
+    if (checked.signal?.aborted) throw Object.assign(errors.aborted(checked.signal), { bytesSent: 0 });
+    job = new Transfer(out, checked);
+    if (diagnostics.isWanted()) {
+      job.began = performance.now();
+      job.message = { out, file, offset: options?.offset, length: options?.length };
+      diagnostics.called(job.message);
+    }
+    job.start(source);
+  } catch (error) {
+    return Promise.reject(error);
+  }
+  return job.promise;
+}
+
+module.exports = { transfer, Transfer };

@@ -1,0 +1,82 @@
+'use strict';
+
+/**
+ * The clock beside a transfer: tells its progress, ends it when no byte moves, and keeps the socket's idle timer from
+ * firing while bytes do move (Node sees none of them).
+ */
+
+const errors = require('./errors');
+
+const PROGRESS_MS = 100;
+const IDLE_MS = 1000;
+/** No timer is set for less. */
+const LEAST_MS = 10;
+
+class Watch {
+  /** @param {import('./transfer').Transfer} transfer */
+  constructor(transfer) {
+    this.transfer = transfer;
+    this.reported = 0;
+    this.pulse = 0;
+    this.movedAt = performance.now();
+    this.kept = 0;
+    this.tick = this.tick.bind(this);
+    this.timer = this.arm(this.movedAt);
+  }
+
+  /** @returns {any} the socket whose idle timer is concerned */
+  get socket() {
+    const { out } = this.transfer;
+    return out.socket ?? out;
+  }
+
+  /** @param {number} now */
+  arm(now) {
+    const { timeout, onProgress } = this.transfer.options;
+    const idle = this.socket.timeout > 0 ? Math.min(IDLE_MS, this.socket.timeout / 2) : IDLE_MS;
+    const wait = Math.min(
+      timeout > 0 ? this.movedAt + timeout - now : Infinity,
+      onProgress ? PROGRESS_MS : Infinity,
+      idle,
+    );
+    // Never a reason to keep the process alive: the pending transfer is.
+    return setTimeout(this.tick, Math.max(LEAST_MS, wait)).unref();
+  }
+
+  tick() {
+    const { transfer } = this;
+    const { timeout, onProgress } = transfer.options;
+    const now = performance.now();
+    const sent = transfer.progress();
+    const pulse = sent + (transfer.way?.pulse() ?? 0);
+    if (pulse !== this.pulse) {
+      this.pulse = pulse;
+      this.movedAt = now - (transfer.way?.idle() ?? 0);
+    }
+    if (timeout > 0 && now - this.movedAt >= timeout) {
+      transfer.stop(errors.timedOut(timeout));
+      if (transfer.over) return;
+      this.movedAt = now;
+    }
+    if (onProgress && sent !== this.reported) {
+      this.reported = sent;
+      transfer.report(sent);
+      if (transfer.over) return;
+    }
+    this.keepAlive();
+    this.timer = this.arm(now);
+  }
+
+  keepAlive() {
+    const { socket } = this;
+    if (!(socket.timeout > 0) || this.pulse === this.kept) return;
+    this.kept = this.pulse;
+    socket.setTimeout(socket.timeout);
+  }
+
+  stop() {
+    clearTimeout(this.timer);
+  }
+}
+
+module.exports = { Watch };

@@ -1,0 +1,20 @@
+//! The Node-API layer: JS values <-> Rust values, and nothing else.
+//!
+//! Only numbers and bytes cross. A number below 0 that comes back is an errno, negated as in Node. JS has checked every
+//! argument; promises and errors are made there.
+//!
+//! | export | file |
+//! |---|---|
+//! | `init`, `syscall`, `constants` | `platform.rs` |
+//! | `sendfileSync`, `sendfile` | `call.rs` |
+//! | `waitWritable`, `cancel`, `progress` | `wait.rs` |
+//! | `openCached`, `open`, `adopt`, `position`, `seek`, `release` | `source.rs` |
+//! | `isStreamSocket`, `transfer` | `transfer.rs` |
+
+mod args;
+mod call;
+mod environment;
+mod platform;
+mod source;
+mod transfer;
+mod wait;

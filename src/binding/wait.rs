@@ -1,0 +1,55 @@
+//! Waiting for a descriptor, and what JS may ask of a job.
+
+use napi::{Env, Result};
+use napi_derive::napi;
+
+use super::args::{answer, borrow, fill, number, Array};
+use super::environment::{engine, here, Done};
+use crate::engine::Cancelled;
+
+/// Calls back once the descriptor takes bytes. Returns the job's number, or an errno.
+#[napi]
+pub fn wait_writable(env: Env, fd: i32, done: Done<'_>) -> Result<f64> {
+    let done = done.create_ref()?;
+    here(&env, |environment| {
+        let begin = || {
+            let engine = engine()?;
+            let out = engine.hold(borrow(fd)?)?;
+            engine.writable(environment.owner, environment.sink.clone(), out)
+        };
+        match begin() {
+            Ok(id) => {
+                environment.expect(&env, id, done)?;
+                Ok(number(id as u64))
+            }
+            Err(errno) => Ok(answer(Err(errno))),
+        }
+    })?
+}
+
+/// Ends a job. Its bytes so far, if it is over now and will not call back; -1 if it will.
+#[napi]
+pub fn cancel(env: Env, id: f64, hang_up: bool) -> Result<f64> {
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // our own number
+    let id = id as usize;
+    let Ok(engine) = engine() else { return Ok(-1.0) };
+    match engine.cancel(id, hang_up) {
+        Cancelled::Now(sent) => {
+            here(&env, |environment| environment.forget(&env, id))??;
+            Ok(number(sent))
+        }
+        Cancelled::Soon | Cancelled::Unknown => Ok(-1.0),
+    }
+}
+
+/// Writes a job's bytes so far and the milliseconds since the last of them. `false`: it is over.
+#[napi]
+pub fn progress(id: f64, report: Array<'_>) -> bool {
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // our own number
+    let id = id as usize;
+    let Some(progress) = engine().ok().and_then(|engine| engine.progress(id)) else {
+        return false;
+    };
+    fill(report, &[number(progress.sent), number(progress.idle_ms)]);
+    true
+}
