@@ -269,7 +269,7 @@ onLinux("the errors are Node's own, but for the name of the call", () => {
   test('wrong types read as those of fs do', async () => {
     // fs.closeSync has but this argument, of the same name as that of waitWritable.
     const values = ['x', null, undefined, {}, [], true, new Map()];
-    for (const value of [...values, 'x'.repeat(28)]) {
+    for (const value of values) {
       const ofNode = await failure(() => fs.closeSync(value));
       expect(face(await failure(() => waitWritable(value)))).toEqual(face(ofNode));
     }

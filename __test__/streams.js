@@ -92,12 +92,12 @@ function settled(promise) {
   );
 }
 
-/** Bytes have left: the transfer on this socket is under way, and full. */
-async function underWay(socket) {
+/** More than `least` bytes have left, and no more do: the transfer on this socket is under way, and the socket full. */
+async function underWay(socket, least = 0) {
   let before = -1;
   await until(() => {
     const now = socket.bytesWritten;
-    const still = now > 0 && now === before;
+    const still = now > least && now === before;
     before = now;
     return still;
   }, 'the first bytes');

@@ -139,7 +139,13 @@ function options(value, name = 'options') {
  */
 function signal(value) {
   if (value === undefined) return undefined;
-  if (value === null || typeof value !== 'object' || !('aborted' in value)) {
+  const given = /** @type {any} */ (value);
+  if (
+    given === null ||
+    typeof given !== 'object' ||
+    typeof given.aborted !== 'boolean' ||
+    !given.addEventListener
+  ) {
     throw errors.invalidArgType('options.signal', 'an instance of AbortSignal', value);
   }
   return /** @type {AbortSignal} */ (value);

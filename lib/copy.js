@@ -92,6 +92,9 @@ function begin(transfer) {
   return copier;
 }
 
+/** What ends a stream even if it was given nothing yet. @type {Set<string | undefined>} */
+const FATAL = new Set(['ERR_SENDFILE_TIMEOUT', 'ERR_SENDFILE_TRUNCATED']);
+
 class Copier {
   /** @param {Transfer} transfer */
   constructor(transfer) {
@@ -103,8 +106,8 @@ class Copier {
     this.error = null;
     /** The last write. @type {Promise<void>} */
     this.writing = Promise.resolve();
-    /** Bytes have been given to the stream. */
-    this.handed = false;
+    /** Bytes that have been or are being given to the stream. */
+    this.handed = 0;
     /** @type {(error: Error) => void} */
     this.wake = () => {};
     this.interrupted = new Promise((_, reject) => {
@@ -167,9 +170,12 @@ class Copier {
    */
   giveUp(error) {
     const { transfer, out } = this;
-    const spare = !transfer.isHttp && !this.handed && error.code !== 'ERR_SENDFILE_TIMEOUT';
+    const spare = this.handed === 0 && !FATAL.has(error.code);
     transfer.fail(error);
-    if (spare && !out.destroyed) return false;
+    if (spare && !out.destroyed) {
+      if (transfer.isHttp) response.forget(transfer);
+      return false;
+    }
     if (transfer.isHttp) response.destroy(out);
     else out.destroy();
     return true;
@@ -200,6 +206,10 @@ class Copier {
   async put(chunk) {
     await this.until(this.writing);
     if (this.error) throw this.error;
+    const { limit } = this.transfer;
+    const handed = this.handed + chunk.length;
+    if (handed > limit) throw errors.lengthMismatch(handed, limit);
+    this.handed = handed;
     this.writing = this.write(chunk);
     this.writing.catch(() => {}); // whoever waits for it hears
   }
@@ -220,7 +230,6 @@ class Copier {
   write(chunk) {
     const { out, transfer } = this;
     if (chunk.length === 0) return Promise.resolve();
-    this.handed = true;
     const count = () => {
       if (!transfer.over) transfer.sent += chunk.length;
     };

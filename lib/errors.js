@@ -147,6 +147,11 @@ function streamDestroyed(call) {
   return coded(new Error(`Cannot call ${call} after a stream was destroyed`), 'ERR_STREAM_DESTROYED');
 }
 
+/** A marker's bytes would have gone out, or have not come to the socket. */
+function chunkCopied() {
+  return new Error('the chunk of a transfer was copied on its way to the socket');
+}
+
 function writeAfterEnd() {
   return coded(new Error('write after end'), 'ERR_STREAM_WRITE_AFTER_END');
 }
@@ -185,6 +190,7 @@ module.exports = {
   truncated,
   prematureClose,
   streamDestroyed,
+  chunkCopied,
   writeAfterEnd,
   lengthMismatch,
   accessDenied,

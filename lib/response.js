@@ -73,16 +73,26 @@ function prepare(transfer) {
     out.getHeader('transfer-encoding') === undefined
   ) {
     out.setHeader('Content-Length', bytes);
+    transfer.setLength = true;
   }
   if (bodyless) return true;
   const length = promised(out);
   if (length === undefined || !isPlain(out)) return false;
   const ledger = watch(out);
   const before = ledger.bodyBytes();
-  if (!(Math.max(bytes, 0) + (before ?? 0) <= length)) {
-    throw errors.lengthMismatch(Math.max(bytes, 0) + (before ?? 0), length);
-  }
+  const all = Math.max(bytes, 0) + (before ?? 0);
+  if (!(all <= length)) throw errors.lengthMismatch(all, length);
+  // What a source of unknown size gives beyond this is refused when it comes.
+  if (bytes < 0) transfer.limit = length - (before ?? 0);
   return false;
+}
+
+/**
+ * Takes back what was set for a transfer that has sent nothing: the message is its owner's again.
+ * @param {Transfer} transfer
+ */
+function forget({ out, setLength }) {
+  if (setLength && !out.headersSent) out.removeHeader('Content-Length');
 }
 
 /** A message's ledger: a property of it, as it changes with every request. */
@@ -178,7 +188,9 @@ class Ledger {
     const length = promised(out);
     if (length === undefined || !isPlain(out) || isBodyless(out)) return;
     // Where nobody can tell whether the promise was kept, the connection is not trusted with another response.
-    if (this.bodyBytes() !== length) out._last = true;
+    if (this.bodyBytes() === length) return;
+    if (out instanceof http.ClientRequest) out.shouldKeepAlive = false;
+    else out._last = true;
   }
 }
 
@@ -223,4 +235,4 @@ function destroy(out) {
   socket?.destroy();
 }
 
-module.exports = { isHttp, isPlain, prepare, promised, destroy };
+module.exports = { isHttp, isPlain, prepare, forget, destroy };

@@ -105,8 +105,7 @@ class Channel {
    * @param {(error: Error) => void} done
    */
   refuse(done) {
-    const cause = new Error('the chunk of a transfer was copied on its way to the socket');
-    for (const transfer of this.transfers) this.drop(transfer, errors.prematureClose(cause));
+    for (const transfer of this.transfers) this.drop(transfer, errors.prematureClose(errors.chunkCopied()));
     this.socket.destroy();
     done(errors.streamDestroyed('write'));
   }
@@ -264,8 +263,7 @@ function onWritten(channel, piece, error) {
   const place = piece.known ? -1 : channel.pending.indexOf(piece);
   if (place >= 0) channel.pending.splice(place, 1);
   if (piece.known || transfer.over) return;
-  const cause = error ?? new Error('the stream did not pass the transfer on to its socket');
-  channel.drop(transfer, errors.prematureClose(cause));
+  channel.drop(transfer, errors.prematureClose(error ?? errors.chunkCopied()));
   channel.socket.destroy();
 }
 

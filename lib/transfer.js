@@ -57,6 +57,10 @@ class Transfer {
     /** First byte of the file and how many, -1 for all that comes. */
     this.offset = 0;
     this.length = 0;
+    /** The response's Content-Length is ours. */
+    this.setLength = false;
+    /** The most bytes that a transfer of unknown length may send. */
+    this.limit = Infinity;
     this.headerBytes = total(options.headers);
     this.trailerBytes = total(options.trailers);
     /** Bytes of this transfer that are out: headers, file, trailers. */

@@ -72,7 +72,9 @@ async function main() {
   while (fs.statSync(file).size < size) fs.appendFileSync(file, makePattern().subarray(0, PERIOD));
   fs.truncateSync(file, size);
 
-  console.log(`${clients} clients, ${size / 1e6} MB each, ${seconds} s at ${BYTES_PER_SECOND / 1000} kB/s, then the rest`);
+  console.log(
+    `${clients} clients, ${size / 1e6} MB each, ${seconds} s at ${BYTES_PER_SECOND / 1000} kB/s, then the rest`,
+  );
   const server = start('server');
   server.send({ file });
   const { port } = await message(server);
@@ -95,7 +97,9 @@ async function main() {
 }
 
 const children = new Set();
-process.on('exit', () => children.forEach((child) => child.kill()));
+process.on('exit', () => {
+  for (const child of children) child.kill();
+});
 
 function start(role) {
   const args = Object.entries({ ...values, role }).map(([name, value]) => `--${name}=${value}`);
@@ -107,11 +111,13 @@ function start(role) {
 
 /** The next message of a child; a child that ends instead ends this. */
 async function message(child) {
-  const ended = once(child, 'exit').then(([code]) => {
+  const early = (code) => {
     console.error(`a process of the run ended early, code ${code}`);
     process.exit(1);
-  });
-  const [answer] = await Promise.race([once(child, 'message'), ended]);
+  };
+  child.once('exit', early);
+  const [answer] = await once(child, 'message');
+  child.off('exit', early);
   return answer;
 }
 
@@ -140,7 +146,9 @@ function report(rest, load, { right, wrong, seconds: took }) {
     console.log(`${ok ? 'ok  ' : 'FAIL'}  ${what.padEnd(32)} ${found.padStart(12)}   ${promised}`);
   }
   const rate = (clients * size) / 1e6 / took;
-  console.log(`      ${'all of it'.padEnd(32)} ${`${took.toFixed(1)} s`.padStart(12)}   ${rate.toFixed(0)} MB/s`);
+  console.log(
+    `      ${'all of it'.padEnd(32)} ${`${took.toFixed(1)} s`.padStart(12)}   ${rate.toFixed(0)} MB/s`,
+  );
   console.log(
     `      ${'at rest'.padEnd(32)} ${ms(rest.delay99).padStart(12)}   event loop delay p99, ${rest.threads} threads`,
   );
@@ -173,8 +181,11 @@ async function serve() {
       running--;
     }
   });
-  server.listen({ host: '127.0.0.1', port: 0, backlog: 4096 }, () => process.send({ port: server.address().port }));
+  server.listen({ host: '127.0.0.1', port: 0, backlog: 4096 }, () =>
+    process.send({ port: server.address().port }),
+  );
 
+  process.once('disconnect', () => process.exit());
   for (;;) {
     const [what] = await once(process, 'message');
     const measured = measure(file);
@@ -245,7 +256,9 @@ class Client {
     this.socket.pause();
     this.socket.write('GET / HTTP/1.1\r\nHost: load\r\nConnection: close\r\n\r\n');
     this.socket.on('error', (error) => this.settle(error.message));
-    this.socket.on('end', () => this.settle(this.at === size ? undefined : `${this.at} of ${size} bytes came`));
+    this.socket.on('end', () =>
+      this.settle(this.at === size ? undefined : `${this.at} of ${size} bytes came`),
+    );
     this.socket.on('close', () => this.settle('closed without an end'));
   }
 
@@ -315,7 +328,8 @@ async function load() {
     };
     connectSome();
   });
-  const say = (text) => process.send({ state: `${((performance.now() - began) / 1000).toFixed(1)} s: ${text}` });
+  const say = (text) =>
+    process.send({ state: `${((performance.now() - began) / 1000).toFixed(1)} s: ${text}` });
 
   // Not all in one go: in every tick a part of them.
   const parts = 10;
@@ -335,7 +349,9 @@ async function load() {
   await over;
   clearInterval(timer);
   say(`${clients} clients are done`);
-  process.send({ result: { right, wrong, seconds: (performance.now() - began) / 1000 } }, () => process.disconnect());
+  process.send({ result: { right, wrong, seconds: (performance.now() - began) / 1000 } }, () =>
+    process.disconnect(),
+  );
 }
 
 const roles = { main, server: serve, client: load };

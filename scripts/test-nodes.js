@@ -23,7 +23,9 @@ const jest = path.join(root, 'node_modules', 'jest', 'bin', 'jest.js');
 
 async function main(jestArgs) {
   if (process.platform !== 'linux' || process.arch !== 'x64') {
-    console.log(`Other Nodes can be had for linux x64 only: nothing is tested on ${process.platform} ${process.arch}.`);
+    console.log(
+      `Other Nodes can be had for linux x64 only: nothing is tested on ${process.platform} ${process.arch}.`,
+    );
     console.log('0 passed, 0 failed');
     return;
   }

@@ -113,20 +113,23 @@ fn plan<K: Kernel>(kernel: &K, request: &Request<'_>, framed: bool) -> Result<Pl
     };
     let offset = request.offset.or(position);
     let mut nbytes = request.nbytes.unwrap_or(u64::MAX);
-    if nbytes == 0 {
-        if !request.sized {
-            kernel.check_modes(request.out, request.input)?;
-        }
-    } else if K::CLAMP || (framed && !request.sized) {
-        let start = match offset {
-            Some(offset) => offset,
-            None => kernel.position(request.input)?,
-        };
+    if !request.sized && (framed || nbytes == 0) {
+        // Whatever is wrong has to be found before the headers are out.
+        kernel.check_modes(request.out, request.input)?;
+    }
+    if nbytes > 0 && (K::CLAMP || (framed && !request.sized)) {
         if let Some(size) = kernel.size(request.input)? {
+            let start = match offset {
+                Some(offset) => offset,
+                None => kernel.position(request.input)?,
+            };
             nbytes = nbytes.min(size.saturating_sub(start));
-            if nbytes == 0 {
+            if nbytes == 0 && !framed {
                 kernel.check_modes(request.out, request.input)?;
             }
+        } else if offset.is_some() {
+            // A pipe has no offsets: ESPIPE.
+            kernel.position(request.input)?;
         }
     }
     Ok(Plan { offset, nbytes: nbytes.min(K::MAX), whole: nbytes <= K::MAX, position })

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use libc::{EAGAIN, EBADF, ECONNRESET, EPIPE};
 
 use super::*;
+use crate::sys::testing::on_linux;
 use crate::sys::testing::{let_sigpipe_kill, shrink_buffers, wait_writable, Storm};
 use crate::sys::Native;
 use crate::testing::{
@@ -289,7 +290,7 @@ fn trailers_follow_a_file_shorter_than_asked_for() {
     assert_eq!(text, "<0123456789>");
 }
 
-#[cfg(target_os = "linux")]
+on_linux! {
 #[test]
 fn a_file_of_unknown_size_goes_out_to_its_end_before_the_trailers() {
     let input = File::open("/proc/version").unwrap();
@@ -307,9 +308,27 @@ fn a_file_of_unknown_size_goes_out_to_its_end_before_the_trailers() {
     peer.read_to_string(&mut text).unwrap();
     assert_eq!(text, version + ".");
 }
+}
+
+on_linux! {
+#[test]
+fn no_header_goes_out_for_a_source_that_cannot_be_sent() {
+    let temp = Temp::of(b"0123456789");
+    let write_only = File::options().write(true).open(temp.path()).unwrap();
+    let directory = File::open("/").unwrap();
+    let pipe = File::from(std::os::fd::OwnedFd::from(io::pipe().unwrap().0));
+    for (input, errno) in [(write_only, EBADF), (directory, libc::EINVAL), (pipe, libc::ESPIPE)] {
+        let (out, mut peer) = narrow_pair();
+        let framed = Request { headers: &[b"head"], ..request(&out, &input, 10) };
+        assert_eq!(attempt(&Native, &framed).result(), Err(errno));
+        drop(out);
+        let mut bytes = Vec::new();
+        peer.read_to_end(&mut bytes).unwrap();
+        assert_eq!(bytes, b"");
+    }
+}
 
 /// Held back by a promise, headers arrive after 200 ms. A busy machine may be slow too, but not every time.
-#[cfg(target_os = "linux")]
 #[test]
 fn headers_with_nothing_after_them_arrive_at_once() {
     let input = File::open("/proc/version").unwrap();
@@ -324,6 +343,7 @@ fn headers_with_nothing_after_them_arrive_at_once() {
     };
     assert!((0..10).any(|_| prompt(Some(0), Some(0))), "without a file");
     assert!((0..10).any(|_| prompt(Some(1 << 20), None)), "with a file that has ended");
+}
 }
 
 #[test]

@@ -174,7 +174,7 @@ mod nothing_wanted {
         let ask = Ask { headers: &[b"", b"ab", b"", b"c"], trailers: &[b"", b"d"], ..TEN };
         assert_eq!(ask.of(&kernel), tally(3, 10, 1, 0));
         let head = Asked::Send(b"abc".to_vec(), 2, true);
-        assert_eq!(kernel.asked(), [Size, head, file(100, 10), send(b"d", false)]);
+        assert_eq!(kernel.asked(), [Modes, Size, head, file(100, 10), send(b"d", false)]);
     }
 }
 
@@ -185,7 +185,7 @@ mod headers_and_trailers {
     fn all_three_go_out_in_order() {
         let kernel = plain([sent(4), sent(10), sent(4)]);
         assert_eq!(FRAMED.of(&kernel), tally(4, 10, 4, 0));
-        assert_eq!(kernel.asked(), [Size, send(b"head", true), file(100, 10), send(b"tail", false)]);
+        assert_eq!(kernel.asked(), [Modes, Size, send(b"head", true), file(100, 10), send(b"tail", false)]);
     }
 
     #[test]
@@ -193,7 +193,7 @@ mod headers_and_trailers {
         for errno in [EAGAIN, EPIPE] {
             let kernel = plain([failed(errno)]);
             assert_eq!(FRAMED.of(&kernel).result(), Err(errno));
-            assert_eq!(kernel.asked(), [Size, send(b"head", true)]);
+            assert_eq!(kernel.asked(), [Modes, Size, send(b"head", true)]);
         }
     }
 
@@ -202,7 +202,7 @@ mod headers_and_trailers {
         for errno in [0, EAGAIN, EINTR] {
             let kernel = plain([Outcome::partial(3, errno)]);
             assert_eq!(FRAMED.of(&kernel), tally(3, 0, 0, errno));
-            assert_eq!(kernel.asked(), [Size, send(b"head", true)]);
+            assert_eq!(kernel.asked(), [Modes, Size, send(b"head", true)]);
         }
     }
 
@@ -229,7 +229,7 @@ mod headers_and_trailers {
             let kernel = plain([outcome]);
             let result = Ask { headers: &[], ..FRAMED }.of(&kernel);
             assert_eq!(result, tally(0, outcome.sent, 0, outcome.errno));
-            assert_eq!(kernel.asked(), [Size, file(100, 10)]);
+            assert_eq!(kernel.asked(), [Modes, Size, file(100, 10)]);
         }
     }
 
@@ -264,7 +264,7 @@ mod headers_and_trailers {
         }
         let kernel = Scripted::<Small>::new([sent(6)]);
         assert_eq!(Ask { headers: &[], ..FRAMED }.of(&kernel), tally(0, 6, 0, 0));
-        assert_eq!(kernel.asked(), [Size, file(100, 6)]);
+        assert_eq!(kernel.asked(), [Modes, Size, file(100, 6)]);
     }
 
     #[test]
@@ -278,6 +278,7 @@ mod headers_and_trailers {
         assert_eq!(
             kernel.asked(),
             [
+                Modes,
                 Size,
                 batch(1024, true),
                 batch(1024, true),
@@ -336,11 +337,11 @@ mod promise_of_more {
         for outcome in [failed(EAGAIN), failed(EIO)] {
             let kernel = plain([sent(4), outcome]);
             FRAMED.of(&kernel);
-            assert_eq!(kernel.asked(), [Size, send(b"head", true), file(100, 10), Flush]);
+            assert_eq!(kernel.asked(), [Modes, Size, send(b"head", true), file(100, 10), Flush]);
         }
         let kernel = plain([sent(4), sent(0)]);
         Ask { trailers: &[], ..FRAMED }.of(&kernel);
-        assert_eq!(kernel.asked(), [Size, send(b"head", true), file(100, 10), Flush]);
+        assert_eq!(kernel.asked(), [Modes, Size, send(b"head", true), file(100, 10), Flush]);
     }
 
     #[test]
@@ -384,14 +385,14 @@ mod length_of_the_file {
     fn framed_bytes_are_cut_at_the_end_of_the_file() {
         let kernel = plain([sent(4), sent(3), sent(4)]).sized(Ok(Some(103)));
         assert_eq!(FRAMED.of(&kernel), tally(4, 3, 4, 0));
-        assert_eq!(kernel.asked(), [Size, send(b"head", true), file(100, 3), send(b"tail", false)]);
+        assert_eq!(kernel.asked(), [Modes, Size, send(b"head", true), file(100, 3), send(b"tail", false)]);
     }
 
     #[test]
     fn past_the_end_there_are_no_file_bytes_and_a_wrong_descriptor_is_found() {
         let kernel = plain([sent(4), sent(4)]).sized(Ok(Some(99)));
         assert_eq!(FRAMED.of(&kernel), tally(4, 0, 4, 0));
-        assert_eq!(kernel.asked(), [Size, Modes, send(b"head", true), send(b"tail", false)]);
+        assert_eq!(kernel.asked(), [Modes, Size, send(b"head", true), send(b"tail", false)]);
         let kernel = plain([]).sized(Ok(Some(99))).with_modes(Err(EBADF));
         assert_eq!(FRAMED.of(&kernel).result(), Err(EBADF));
     }
@@ -456,7 +457,8 @@ mod position_of_the_file {
     fn it_moves_on_by_the_file_bytes_alone() {
         let kernel = plain([sent(4), sent(10), sent(4)]).at(Ok(70));
         assert_eq!(HERE.of(&kernel), tally(4, 10, 4, 0));
-        let asked = [Position, Size, send(b"head", true), file(70, 10), send(b"tail", false), Seek(80)];
+        let asked =
+            [Position, Modes, Size, send(b"head", true), file(70, 10), send(b"tail", false), Seek(80)];
         assert_eq!(kernel.asked(), asked);
     }
 
@@ -494,7 +496,7 @@ mod position_of_the_file {
     fn a_kernel_that_keeps_it_is_asked_for_it_only_to_cut_the_length() {
         let kernel = Scripted::<Positioned>::new([sent(4), sent(2), sent(4)]).at(Ok(8)).sized(Ok(Some(10)));
         assert_eq!(HERE.of(&kernel), tally(4, 2, 4, 0));
-        let asked = [Position, Size, send(b"head", true), Asked::File(None, 2), send(b"tail", false)];
+        let asked = [Modes, Size, Position, send(b"head", true), Asked::File(None, 2), send(b"tail", false)];
         assert_eq!(kernel.asked(), asked);
     }
 
@@ -560,7 +562,7 @@ mod one_call_for_all {
             trailers: b"tail".to_vec(),
             flags: 0,
         };
-        assert_eq!(kernel.asked(), [Size, call]);
+        assert_eq!(kernel.asked(), [Modes, Size, call]);
     }
 
     #[test]
@@ -598,7 +600,7 @@ mod one_call_for_all {
             trailers: vec![],
             flags: 0,
         };
-        assert_eq!(kernel.asked(), [Size, call]);
+        assert_eq!(kernel.asked(), [Modes, Size, call]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use napi_derive::napi;
 
 use super::args::{answer, borrow, whole};
 use crate::attempt::{attempt, Request};
-use crate::sys::posix::duplicate;
+use crate::sys::posix::{check_open, duplicate};
 use crate::sys::Native;
 
 /// One attempt, now, on the caller's thread.
@@ -93,9 +93,14 @@ pub fn sendfile(
 ) -> AsyncTask<Attempt> {
     let own = || {
         let (offset, nbytes) = (whole(offset)?, whole(nbytes)?);
+        let (out, input) = (borrow(out)?, borrow(input)?);
+        // A duplicate takes the lowest free number, which a closed one is: both have to be open before the first is
+        // made, or the second would be a duplicate of the first.
+        check_open(out)?;
+        check_open(input)?;
         Ok(Owned {
-            out: duplicate(borrow(out)?)?,
-            input: duplicate(borrow(input)?)?,
+            out: duplicate(out)?,
+            input: duplicate(input)?,
             offset,
             nbytes,
             headers: headers.concat(),

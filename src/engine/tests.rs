@@ -15,6 +15,7 @@ use std::time::Instant;
 use libc::{EAGAIN, ECONNRESET, EINVAL, EISDIR, ENOENT, EPIPE};
 
 use super::*;
+use crate::sys::testing::on_linux;
 use crate::sys::testing::{fifo, let_sigpipe_kill};
 use crate::testing::{
     alone, assert_same, narrow_pair, narrow_tcp_pair, pattern, read_exactly, slow_reader, tcp_pair, until,
@@ -273,14 +274,15 @@ mod delivery {
 mod cold_files {
     use super::*;
 
-    #[cfg(target_os = "linux")]
+    on_linux! {
     fn cold(bytes: &[u8]) -> Arc<OwnedFd> {
         let file = Temp::of(bytes).open();
         crate::sys::testing::drop_from_cache(&file);
         Arc::new(file.into())
     }
+    }
 
-    #[cfg(target_os = "linux")]
+    on_linux! {
     #[test]
     fn they_are_delivered_with_a_crew_and_without() {
         let bytes = pattern(2 * MIB, 1);
@@ -297,9 +299,10 @@ mod cold_files {
             }
         }
     }
+    }
 
+    on_linux! {
     /// The thread on which a small transfer of this file ends.
-    #[cfg(target_os = "linux")]
     fn ends_on(file: &Arc<OwnedFd>, begin: Begin, wanted: Residency) -> Option<String> {
         let engine = engine(0);
         let (out, _peer) = narrow_pair();
@@ -313,8 +316,9 @@ mod cold_files {
         engine.transfer(1, Arc::new(sink), transfer, begin).unwrap();
         told.recv_timeout(PATIENCE).unwrap()
     }
+    }
 
-    #[cfg(target_os = "linux")]
+    on_linux! {
     #[test]
     fn their_steps_are_the_crews_and_those_of_others_the_leaders() {
         let bytes = pattern(10_000, 1);
@@ -324,6 +328,7 @@ mod cold_files {
         assert!(name.is_none_or(|name| name == "sendfile-lead"));
         let name = ends_on(&file_of(&bytes), Begin::Cold, Residency::Hot);
         assert!(name.is_none_or(|name| name == "sendfile-crew"));
+    }
     }
 
     #[test]
@@ -778,8 +783,8 @@ mod becoming_writable {
     }
 }
 
+on_linux! {
 /// What the process as a whole is left with: each in a process of its own.
-#[cfg(target_os = "linux")]
 mod leftovers {
     use super::*;
 
@@ -939,4 +944,5 @@ mod leftovers {
             assert!(all("sendfile-crew"));
         });
     }
+}
 }

@@ -143,10 +143,11 @@ pub trait Kernel {
         posix::pread(input, buffer, offset)
     }
 
-    /// Checks what a call of length 0 would have found out: `EBADF` for an fd that is closed or open the wrong way.
+    /// Checks what the kernel would find out at the first byte of the file: for calls that send none, or other bytes
+    /// before it.
     ///
     /// # Errors
-    /// `EBADF`.
+    /// `EBADF` for an fd that is closed or open the wrong way; `EINVAL` for an output that takes no sendfile.
     fn check_modes(&self, out: BorrowedFd<'_>, input: BorrowedFd<'_>) -> Result<(), i32> {
         posix::check_modes(out, input)
     }

@@ -146,6 +146,14 @@ pub fn duplicate(fd: BorrowedFd<'_>) -> Result<OwnedFd, i32> {
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
+/// Is the descriptor open at all?
+///
+/// # Errors
+/// `EBADF`.
+pub fn check_open(fd: BorrowedFd<'_>) -> Result<(), i32> {
+    access_mode(fd).map(drop)
+}
+
 /// What fstat(2) says, as far as it matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Status {
@@ -200,9 +208,12 @@ pub fn status(fd: BorrowedFd<'_>) -> Result<Status, i32> {
 /// knowledge there.
 ///
 /// # Errors
-/// The errno of fstat(2).
+/// The errno of fstat(2); `EINVAL` for a directory.
 pub fn size(fd: BorrowedFd<'_>) -> Result<Option<u64>, i32> {
     let status = status(fd)?;
+    if status.kind == Kind::Directory {
+        return Err(libc::EINVAL);
+    }
     let zero_tells = !cfg!(any(target_os = "linux", target_os = "android"));
     Ok((status.kind == Kind::Regular && (zero_tells || status.size > 0)).then_some(status.size))
 }
@@ -237,14 +248,19 @@ pub fn pread(fd: BorrowedFd<'_>, buffer: &mut [u8], offset: u64) -> Outcome {
     outcome(unsafe { libc::pread(fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), offset) })
 }
 
-/// What a call of length 0 would have found out.
+/// What the kernel would find out at the first byte of the file: for calls that send none, or others before it.
 ///
 /// # Errors
-/// `EBADF` for a descriptor that is closed, or open the wrong way.
+/// `EBADF` for a descriptor that is closed, or open the wrong way; `EINVAL` on Linux for an output in append mode.
 pub fn check_modes(out: BorrowedFd<'_>, input: BorrowedFd<'_>) -> Result<(), i32> {
     check_readable(input)?;
-    if access_mode(out)? == libc::O_RDONLY {
+    let flags = flags(out)?;
+    if flags & libc::O_ACCMODE == libc::O_RDONLY {
         return Err(libc::EBADF);
+    }
+    let append = cfg!(any(target_os = "linux", target_os = "android")) && flags & libc::O_APPEND != 0;
+    if append {
+        return Err(libc::EINVAL);
     }
     Ok(())
 }
@@ -261,8 +277,12 @@ pub fn check_readable(fd: BorrowedFd<'_>) -> Result<(), i32> {
 }
 
 fn access_mode(fd: BorrowedFd<'_>) -> Result<libc::c_int, i32> {
+    Ok(flags(fd)? & libc::O_ACCMODE)
+}
+
+fn flags(fd: BorrowedFd<'_>) -> Result<libc::c_int, i32> {
     // SAFETY: takes no memory; a closed descriptor is only EBADF.
-    Ok(checked(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) })? & libc::O_ACCMODE)
+    checked(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) })
 }
 
 #[cfg(test)]
@@ -400,7 +420,7 @@ mod tests {
     fn only_a_regular_file_has_a_size() {
         assert_eq!(size(Temp::of(b"0123456789").open().as_fd()), Ok(Some(10)));
         assert_eq!(size(File::open("/dev/null").unwrap().as_fd()), Ok(None));
-        assert_eq!(size(File::open("/").unwrap().as_fd()), Ok(None));
+        assert_eq!(size(File::open("/").unwrap().as_fd()), Err(libc::EINVAL));
         assert_eq!(size(io::pipe().unwrap().0.as_fd()), Ok(None));
         assert_eq!(status(File::open("/").unwrap().as_fd()).unwrap().kind, Kind::Directory);
     }

@@ -1,5 +1,11 @@
 //! What tests need of the operating system and the standard library does not give.
 
+/// Tests of what only Linux does: `cfg(target_os)` stays in this folder.
+macro_rules! on_linux {
+    ($($item:item)*) => { $(#[cfg(target_os = "linux")] $item)* };
+}
+pub(crate) use on_linux;
+
 use std::ffi::CString;
 use std::fs::File;
 use std::io;

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::scripted::Asked::{self, Flush};
 use crate::scripted::{Plain, Scripted, Shape, Vectored, Wire};
+use crate::sys::testing::on_linux;
 use crate::sys::testing::{let_sigpipe_kill, wait_writable};
 use crate::sys::Native;
 use crate::testing::{alone, assert_same, narrow_pair, narrow_tcp_pair, pattern, slow_reader, Temp};
@@ -524,7 +525,7 @@ mod first_attempt {
         assert_eq!(transfer.try_knowing(&kernel, 6, LIKELY), None);
     }
 
-    #[cfg(target_os = "linux")]
+    on_linux! {
     #[test]
     fn what_is_not_in_memory_waits_for_others() {
         let bytes = pattern(200_000, 1);
@@ -535,6 +536,7 @@ mod first_attempt {
         if transfer().residency(200_000) == COLD {
             assert_eq!(transfer().try_now(&plain([])), None);
         }
+    }
     }
 }
 
