@@ -286,7 +286,7 @@ describe('the stream', () => {
     const size = 2 << 20;
     near.write('12345');
     const sending = transfer(near, openFile(pattern(size)), { headers: 'abc', trailers: 'de' });
-    await underWay(near);
+    await underWay(near, 5);
     const during = near.bytesWritten;
     expect(during).toBeGreaterThan(5);
     expect(during).toBeLessThan(5 + 3 + size + 2);

@@ -5,24 +5,23 @@
  * chunks around each in the same native call, and leaves larger ones to Node.
  */
 
-const fs = require('node:fs');
 const errors = require('./errors');
+const { bufferOf, fileRange, Flight, joined } = require('./flight');
 const { native } = require('./native');
 const { byteLength, kPiece } = require('./piece');
 const plain = require('./plain');
+const { Rest } = require('./rest');
 
 /**
  * @typedef {import('./piece').Piece} Piece
  * @typedef {import('./transfer').Transfer} Transfer
- * @typedef {{ chunk: any, encoding: any }} Entry
+ * @typedef {import('./flight').Entry} Entry
  * @typedef {[end: number, sent: number, errno: number, calls: number, waits: number, copied: number,
  *   refusal: number]} Numbers
  */
 
 /** Chunks around a marker travel with it up to so many bytes on either side. */
 const RIDE_MAX = 64 * 1024;
-/** Bytes per read where descriptors or threads have run out. */
-const COPY_CHUNK = 64 * 1024;
 /** How long the end of a step that waits for a disk is waited for, once its transfer has been ended. */
 const PATIENCE_MS = 1000;
 
@@ -36,44 +35,6 @@ const REFUSED = 4;
 const METHODS = { auto: 0, sendfile: 1, copy: 2 };
 
 const report = new Float64Array(7);
-const progress = new Float64Array(2);
-
-/** A native transfer that is under way. */
-class Flight {
-  /**
-   * @param {Piece} piece
-   * @param {Buffer | undefined} head other writers' bytes before it, then its own headers
-   * @param {number} before how many of those are other writers'
-   * @param {number} marker its entry
-   * @param {number} next the entry after all that travels with it
-   */
-  constructor(piece, head, before, marker, next) {
-    this.piece = piece;
-    this.head = head;
-    this.before = before;
-    this.marker = marker;
-    this.next = next;
-    this.id = 0;
-    /** Bytes out when the native side took it over. */
-    this.sent = 0;
-    /** @type {NodeJS.Timeout | undefined} */
-    this.timer = undefined;
-  }
-
-  /**
-   * Of so many bytes out, those that are the piece's.
-   * @param {number} sent
-   */
-  own(sent) {
-    return Math.min(Math.max(0, sent - this.before), this.piece.length);
-  }
-
-  /** Bytes out by now. */
-  now() {
-    if (this.id > 0 && native?.progress(this.id, progress)) this.sent = progress[0];
-    return this.sent;
-  }
-}
 
 class Batch {
   /**
@@ -137,6 +98,11 @@ class Batch {
     const piece = /** @type {Piece | undefined} */ (entries[marker]?.chunk[kPiece]);
     // A transfer that was ended before its turn has sent nothing, and its marker is passed over.
     const skip = piece?.transfer.over;
+    if (skip && piece?.transfer.isHttp) {
+      // Its response has promised a body: what follows would be taken for it.
+      this.socket.destroy();
+      return this.end(errors.streamDestroyed('write'));
+    }
     if (piece && !skip && before <= RIDE_MAX) return this.send(piece, place, marker, before);
     if (marker > place) return this.writePlain(place, marker);
     this.place = marker + 1;
@@ -341,72 +307,40 @@ class Batch {
   }
 
   /**
-   * Goes on in JS: there was no descriptor or no thread to be had for the native way.
+   * Goes on in JS. It stays in flight, so that a signal and a close find it.
    * @param {Flight} flight
    * @param {number} sent
    * @param {number} errno
    */
   copyRest(flight, sent, errno) {
-    const { piece } = flight;
-    const { transfer } = piece;
-    const source = /** @type {import('./source').Source} */ (transfer.source);
-    const range = fileRange(piece);
+    const { transfer } = flight.piece;
     transfer.method = 'copy';
     transfer.reason ??= errors.errnoName(errno);
-    const headLength = flight.head?.length ?? 0;
-    const head = flight.head?.subarray(Math.min(sent, headLength));
-    let at = Math.max(0, Math.min(sent - headLength, range.length));
-    const tail = joined([
-      ...(piece.from + piece.length === transfer.bytes ? transfer.options.trailers : []),
-      ...this.entries.slice(flight.marker + 1, flight.next).map(bufferOf),
-    ])?.subarray(Math.max(0, sent - headLength - range.length));
-    let own = flight.own(sent);
-    let out = sent;
-    // In flight still, so that signals and a close find it; the native side knows nothing of it.
+    transfer.lasts();
     this.flight = flight;
     flight.id = 0;
-    transfer.lasts();
+    flight.rest = new Rest(this, flight, sent);
+    flight.rest.start();
+  }
 
-    const write = (/** @type {Uint8Array | undefined} */ bytes, /** @type {() => void} */ then) => {
-      if (!bytes?.length) return then();
-      plain.write.call(this.socket, bytes, 'buffer', (/** @type {Error | null | undefined} */ error) => {
-        if (this.over || transfer.over) return;
-        if (error) return this.broken(transfer, /** @type {any} */ (error));
-        out += bytes.length;
-        const now = flight.own(out);
-        transfer.sent += now - own;
-        own = now;
-        // Counted here already.
-        flight.sent = out;
-        if (this.stopping) {
-          this.flight = null;
-          return this.stopped(flight, out, this.stopping);
-        }
-        then();
-      });
-    };
-    const next = () => {
-      if (at >= range.length) return write(tail, finished);
-      const buffer = Buffer.allocUnsafeSlow(Math.min(COPY_CHUNK, range.length - at));
-      fs.read(source.fd, buffer, 0, buffer.length, range.offset + at, (error, bytes) => {
-        if (this.over || transfer.over) return;
-        if (error) return this.abandon(transfer, /** @type {any} */ (error));
-        if (bytes === 0)
-          return this.abandon(transfer, errors.truncated(transfer.length, this.fileBytes(transfer)));
-        at += bytes;
-        write(buffer.subarray(0, bytes), next);
-      });
-    };
-    const finished = () => {
-      this.flight = null;
-      this.place = flight.next;
-      if (piece.from + piece.length === transfer.bytes) {
-        this.channel.remove(transfer);
-        transfer.complete();
-      }
-      this.run();
-    };
-    write(head, next);
+  /** @param {Flight} flight */
+  restWritten(flight) {
+    const { piece } = flight;
+    this.flight = null;
+    this.place = flight.next;
+    if (piece.from + piece.length === piece.transfer.bytes) {
+      this.channel.remove(piece.transfer);
+      piece.transfer.complete();
+    }
+    this.run();
+  }
+
+  /** @param {Flight} flight */
+  restStopped(flight) {
+    const { stopping } = this;
+    this.flight = null;
+    this.stopping = null;
+    if (stopping) this.stopped(flight, flight.sent, stopping);
   }
 
   /**
@@ -427,7 +361,11 @@ class Batch {
    * @param {boolean} hangUp
    */
   cancel(flight, hangUp) {
-    if (flight.id === 0) return; // the copying loop looks
+    if (flight.rest) {
+      // What waits in the socket cannot be taken back; before that, the write that is under way is still owed.
+      if (flight.rest.begun || hangUp) this.restStopped(flight);
+      return;
+    }
     const sent = native?.cancel(flight.id, hangUp) ?? -1;
     if (sent >= 0) return this.landed(flight, CANCELLED, sent, 0, 0, 0, 0, 0);
     // Its step is running and tells its count when it ends; it may be waiting for a disk that never answers.
@@ -482,8 +420,7 @@ class Batch {
 
   /** Milliseconds since the last byte of what is in flight. */
   idle() {
-    const { flight } = this;
-    return flight && flight.id > 0 && native?.progress(flight.id, progress) ? progress[1] : 0;
+    return this.flight?.idle() ?? 0;
   }
 
   /** @param {Transfer} transfer */
@@ -508,32 +445,5 @@ const LEFT = new Set([
   'EHOSTUNREACH',
   'ENETUNREACH',
 ]);
-
-/**
- * The part of the file that a piece covers.
- * @param {Piece} piece
- */
-function fileRange({ transfer, from, length }) {
-  const start = Math.max(0, from - transfer.headerBytes);
-  const stop = Math.min(transfer.length, from + length - transfer.headerBytes);
-  return { offset: transfer.offset + start, length: Math.max(0, stop - start) };
-}
-
-/**
- * @param {Entry} entry
- * @returns {Buffer}
- */
-function bufferOf({ chunk, encoding }) {
-  return typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk;
-}
-
-/**
- * @param {Uint8Array[]} parts
- * @returns {Buffer | undefined}
- */
-function joined(parts) {
-  if (parts.length === 0) return undefined;
-  return parts.length === 1 && Buffer.isBuffer(parts[0]) ? parts[0] : Buffer.concat(parts);
-}
 
 module.exports = { Batch };

@@ -43,10 +43,20 @@ function unusable(out) {
   // Node ends a socket by itself when its peer has, and says so by a `write` of its own.
   const left = out instanceof net.Socket && Object.hasOwn(out, 'write') && out.readableEnded;
   if ((out.writableEnded || out.finished === true) && !left) return errors.writeAfterEnd();
-  const socket = out.socket ?? out.req?.socket;
+  const socket = socketOf(out);
   if (left || out.destroyed || socket?.destroyed || out.closed) return errors.prematureClose(out.errored);
   if (out.writable === false) return errors.prematureClose(out.errored);
   return undefined;
+}
+
+/**
+ * The socket under a message of HTTP/1.1. What HTTP/2 shows in its place is a stand-in that is better left alone.
+ * @param {any} out
+ */
+function socketOf(out) {
+  return out instanceof http.OutgoingMessage
+    ? (out.socket ?? /** @type {any} */ (out).req?.socket)
+    : undefined;
 }
 
 /**
@@ -62,7 +72,7 @@ function reason(out, source) {
   if (source.id === 0) return 'EMFILE';
   if (out instanceof http.OutgoingMessage) {
     if (!response.isPlain(out)) return 'patched';
-    return socketReason(out.socket ?? /** @type {any} */ (out).req?.socket);
+    return socketReason(socketOf(out));
   }
   return socketReason(out);
 }
@@ -133,7 +143,7 @@ class Copier {
   }
 
   pulse() {
-    const handle = (this.out.socket ?? this.out)?._handle;
+    const handle = (socketOf(this.out) ?? this.out)._handle;
     return (handle?.bytesWritten ?? 0) - (handle?.writeQueueSize ?? 0);
   }
 
@@ -146,26 +156,31 @@ class Copier {
 
   async run() {
     const { transfer, out } = this;
-    const socket = out.socket ?? out.req?.socket;
+    const socket = socketOf(out);
     out.on('close', this.onClose);
     out.on('error', this.onError);
     if (transfer.isHttp) out.on('prefinish', this.onEnd);
-    const forget = socket && socket !== out ? whenClosed(socket, this.onClose) : undefined;
-    let dying = false;
+    const forget = socket ? whenClosed(socket, this.onClose) : undefined;
+    // HTTP/2: a peer that ends its stream without an error is told of by this alone, and no write calls back any more.
+    const stream = typeof out.stream?.on === 'function' ? out.stream : out;
+    stream.on('aborted', this.onClose);
+    let survives = true;
     try {
       await this.send();
       transfer.complete();
     } catch (error) {
-      dying = this.giveUp(/** @type {Error & { code?: string }} */ (error));
+      survives = this.giveUp(/** @type {Error & { code?: string }} */ (error));
     }
     out.off('close', this.onClose);
-    if (!dying) out.off('error', this.onError);
+    // A stream that is ended may tell of it in a later turn.
+    if (survives) out.off('error', this.onError);
     out.off('prefinish', this.onEnd);
+    stream.off('aborted', this.onClose);
     forget?.();
   }
 
   /**
-   * Ends the transfer; ends the stream too, once it cannot be in step any more. Says whether it did.
+   * Ends the transfer; ends the stream too, once it cannot be in step any more. Says whether the stream goes on.
    * @param {Error & { code?: string }} error
    */
   giveUp(error) {
@@ -174,11 +189,11 @@ class Copier {
     transfer.fail(error);
     if (spare && !out.destroyed) {
       if (transfer.isHttp) response.forget(transfer);
-      return false;
+      return true;
     }
     if (transfer.isHttp) response.destroy(out);
     else out.destroy();
-    return true;
+    return false;
   }
 
   async send() {

@@ -77,7 +77,14 @@ function prepare(transfer) {
   }
   if (bodyless) return true;
   const length = promised(out);
-  if (length === undefined || !isPlain(out)) return false;
+  if (length === undefined) return false;
+  if (!isPlain(out)) {
+    // What others write cannot be counted here; what we write can.
+    const sum = (out[kCounted] ?? 0) + Math.max(bytes, 0);
+    if (!(sum <= length)) throw errors.lengthMismatch(sum, length);
+    out[kCounted] = sum;
+    return false;
+  }
   const ledger = watch(out);
   const before = ledger.bodyBytes();
   const all = Math.max(bytes, 0) + (before ?? 0);
@@ -94,6 +101,9 @@ function prepare(transfer) {
 function forget({ out, setLength }) {
   if (setLength && !out.headersSent) out.removeHeader('Content-Length');
 }
+
+/** Bytes of our transfers to a message whose other bytes cannot be counted. */
+const kCounted = Symbol('rs-sendfile counted');
 
 /** A message's ledger: a property of it, as it changes with every request. */
 const kLedger = Symbol('rs-sendfile ledger');

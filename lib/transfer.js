@@ -167,7 +167,7 @@ class Transfer {
       }
       const reason = copy.reason(this.out, source);
       if (reason !== undefined && this.options.method === 'sendfile') {
-        throw errors.systemError(errors.errnoOf('EOPNOTSUPP'), 'sendfile');
+        throw errors.systemError(errors.errnoOf('ENOTSUP'), 'sendfile');
       }
       this.measure(source);
       const bodyless = this.isHttp && response.prepare(this);

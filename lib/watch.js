@@ -5,6 +5,7 @@
  * firing while bytes do move (Node sees none of them).
  */
 
+const http = require('node:http');
 const errors = require('./errors');
 
 const PROGRESS_MS = 100;
@@ -27,7 +28,7 @@ class Watch {
   /** @returns {any} the socket whose idle timer is concerned */
   get socket() {
     const { out } = this.transfer;
-    return out.socket ?? out;
+    return (out instanceof http.OutgoingMessage && out.socket) || out;
   }
 
   /** @param {number} now */

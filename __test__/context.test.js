@@ -1,0 +1,218 @@
+'use strict';
+
+const { AsyncLocalStorage } = require('node:async_hooks');
+const diagnostics = require('node:diagnostics_channel');
+const { PassThrough } = require('node:stream');
+const { transfer } = require('..');
+const { httpServer, pattern, readAll, readBytes, request, tmpFile } = require('./helpers');
+const { closeAll, failure, openFile, pair } = require('./streams');
+
+afterEach(closeAll);
+
+const SIZE = 2 << 20;
+const file = tmpFile(pattern(SIZE, 51));
+const small = tmpFile('small');
+const storage = new AsyncLocalStorage();
+
+describe('AsyncLocalStorage', () => {
+  const outputs = {
+    'a socket': () => pair({ unix: true }),
+    'a PassThrough': async () => {
+      const near = new PassThrough();
+      return { near, far: near };
+    },
+  };
+  for (const [name, open] of Object.entries(outputs)) {
+    test(`is each transfer's own after the await and in onProgress: ${name}`, async () => {
+      const { near, far } = await open();
+      const seen = [];
+      const one = async (id, source) => {
+        const onProgress = () => seen.push([id, 'progress', storage.getStore()]);
+        await transfer(near, source, { onProgress, timeout: 60_000 });
+        seen.push([id, 'awaited', storage.getStore()]);
+      };
+      const sending = [file, small, openFile(file), openFile(small)].map((source, id) =>
+        storage.run(id, one, id, source),
+      );
+      far.resume();
+      await Promise.all(sending);
+      expect(seen.length).toBeGreaterThanOrEqual(8);
+      for (const [id, , store] of seen) expect(store).toBe(id);
+    });
+
+    test(`is each transfer's own after a rejection: ${name}`, async () => {
+      const { near, far } = await open();
+      const seen = [];
+      const one = async (id, source) => {
+        await transfer(near, source).catch(() => {});
+        seen.push([id, storage.getStore()]);
+      };
+      const sending = [file, openFile(file), '/does/not/exist'].map((source, id) =>
+        storage.run(id, one, id, source),
+      );
+      await readBytes(far, 1);
+      near.destroy();
+      await Promise.all(sending);
+      for (const [id, store] of seen) expect(store).toBe(id);
+    });
+  }
+
+  test("is the write's own in a write callback behind a transfer", async () => {
+    const { near, far } = await pair({ unix: true });
+    storage.run('transfer', () => transfer(near, openFile(file)));
+    const written = new Promise((resolve) => {
+      storage.run('write', () => near.write('after', () => resolve(storage.getStore())));
+    });
+    far.resume();
+    const own = new Promise((resolve) => {
+      storage.run('plain', () => near.write('x', () => resolve(storage.getStore())));
+    });
+    // Node runs a socket's callbacks in the context of the write that has made room: not in a stranger's.
+    expect(['write', 'transfer', undefined]).toContain(await written);
+    expect(['plain', 'write', 'transfer', undefined]).toContain(await own);
+  });
+
+  test("never is another request's in the handlers of 200 concurrent requests", async () => {
+    const wrong = [];
+    const look = (id, where) => {
+      if (storage.getStore() !== id) wrong.push([id, where, storage.getStore()]);
+    };
+    let id = 0;
+    const { port, close } = await httpServer((_req, res) => {
+      const own = ++id;
+      storage.run(own, async () => {
+        res.on('finish', () => look(own, 'finish'));
+        await transfer(res, own % 2 ? file : small, { onProgress: () => look(own, 'progress') });
+        look(own, 'awaited');
+        await new Promise(setImmediate);
+        look(own, 'a turn later');
+        res.end();
+      });
+    });
+    for (let i = 0; i < 10; i++) {
+      await Promise.all(Array.from({ length: 20 }, () => request(port)));
+    }
+    expect(id).toBe(200);
+    // 'finish' comes in the context of the last write, which is the response's own.
+    expect(wrong).toEqual([]);
+    await close();
+  });
+});
+
+describe('diagnostics', () => {
+  const names = ['start', 'end', 'asyncStart', 'asyncEnd', 'error'];
+  /** All that is said while `run` runs. */
+  async function listen(run) {
+    const said = [];
+    const listeners = names.map((name) => {
+      const hear = (message) => said.push({ name, message, ...message });
+      diagnostics.subscribe(`tracing:rs-sendfile:transfer:${name}`, hear);
+      return [name, hear];
+    });
+    await run();
+    for (const [name, hear] of listeners)
+      diagnostics.unsubscribe(`tracing:rs-sendfile:transfer:${name}`, hear);
+    return said;
+  }
+
+  test('tell of a transfer: what was asked, and what came of it', async () => {
+    const { near, far } = await pair({ unix: true });
+    const said = await listen(async () => {
+      const sending = transfer(near, file, { offset: 1, length: SIZE - 1, headers: '123' });
+      far.resume();
+      await sending;
+    });
+    expect(said.map(({ name }) => name)).toEqual(['start', 'end', 'asyncStart', 'asyncEnd']);
+    expect(said[0]).toMatchObject({ out: near, file, offset: 1, length: SIZE - 1 });
+    expect(new Set(said.map(({ message }) => message)).size).toBe(1);
+    const { bytes, method, reason, calls, waits, duration, error } = said[3];
+    expect({ bytes, method, reason, error }).toEqual({
+      bytes: SIZE + 2,
+      method: 'sendfile',
+      reason: undefined,
+      error: undefined,
+    });
+    expect(calls).toBeGreaterThan(1);
+    expect(waits).toBeGreaterThan(0);
+    expect(duration).toBeGreaterThan(0);
+  });
+
+  test('tell of a small transfer that one call has sent', async () => {
+    const { near } = await pair();
+    const said = await listen(() => transfer(near, openFile(small)));
+    expect(said.at(-1)).toMatchObject({ bytes: 5, method: 'sendfile', calls: 1, waits: 0 });
+  });
+
+  test('tell of an error', async () => {
+    const { near } = await pair();
+    const said = await listen(() => failure(transfer(near, '/does/not/exist')));
+    expect(said.map(({ name }) => name)).toEqual(['start', 'end', 'error', 'asyncStart', 'asyncEnd']);
+    expect(said[2]).toMatchObject({ bytes: 0, error: { code: 'ENOENT' } });
+  });
+
+  test('tell why bytes are copied', async () => {
+    const near = new PassThrough().resume();
+    const said = await listen(() => transfer(near, small));
+    expect(said.at(-1)).toMatchObject({ bytes: 5, method: 'copy', reason: 'not a plain socket' });
+    const { near: socket } = await pair();
+    const unsized = await listen(() => transfer(socket, '/proc/self/stat'));
+    expect(unsized.at(-1)).toMatchObject({ method: 'copy', reason: 'unsized' });
+  });
+
+  test('tell nothing to those who came after the call', async () => {
+    const { near, far } = await pair({ unix: true });
+    const sending = transfer(near, openFile(file));
+    const said = await listen(async () => {
+      far.resume();
+      await sending;
+    });
+    expect(said).toEqual([]);
+  });
+});
+
+test("a listener of 'drain' and one of 'finish' that throw are heard by the process, and settle the promise", async () => {
+  const { runInChild } = require('./helpers');
+  const { code, stdout, stderr } = await runInChild(`
+    const { transfer } = require('.');
+    const { socketPair } = require('./__test__/helpers');
+    const fs = require('node:fs');
+    const heard = [];
+    process.on('uncaughtException', (error, origin) => heard.push(error.message + ' ' + origin));
+    (async () => {
+      const { near, far } = await socketPair({ unix: true });
+      near.on('drain', () => { throw new Error('drain'); });
+      near.on('finish', () => { throw new Error('finish'); });
+      const sending = transfer(near, fs.openSync(${JSON.stringify(file)}));
+      near.write('x', () => { throw new Error('write'); });
+      far.resume();
+      const sent = await sending;
+      await new Promise(setImmediate);
+      near.end();
+      await new Promise((resolve) => far.once('end', resolve));
+      await new Promise(setImmediate);
+      console.log(JSON.stringify({ sent, heard: heard.sort() }));
+    })();
+  `);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  const { sent, heard } = JSON.parse(stdout);
+  expect(sent).toBe(SIZE);
+  expect(heard).toContain('write uncaughtException');
+  expect(heard).toContain('finish uncaughtException');
+});
+
+test('a transfer keeps its context through the sockets of others', async () => {
+  const pairs = await Promise.all(Array.from({ length: 20 }, () => pair({ unix: true })));
+  const seen = await Promise.all(
+    pairs.map(({ near, far }, id) =>
+      storage.run(id, async () => {
+        const received = storage.exit(() => readAll(far));
+        await transfer(near, id % 2 ? file : openFile(file));
+        const store = storage.getStore();
+        near.end();
+        await received;
+        return store;
+      }),
+    ),
+  );
+  expect(seen).toEqual(pairs.map((_, id) => id));
+});

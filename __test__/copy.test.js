@@ -1,0 +1,519 @@
+'use strict';
+
+const { spawn } = require('node:child_process');
+const diagnostics = require('node:diagnostics_channel');
+const { once } = require('node:events');
+const fs = require('node:fs');
+const http = require('node:http');
+const http2 = require('node:http2');
+const path = require('node:path');
+const { PassThrough, Writable } = require('node:stream');
+const tls = require('node:tls');
+const { transfer } = require('..');
+const {
+  httpServer,
+  listen,
+  openFds,
+  pattern,
+  readAll,
+  request,
+  root,
+  runInChild,
+  tmpFile,
+  tmpPath,
+  until,
+} = require('./helpers');
+const { closeAll, expectBytes, failure, keep, openFile, pair, readSlowly } = require('./streams');
+
+afterEach(closeAll);
+
+/** A key and a certificate of localhost for tests, until 2126. */
+const pem = fs.readFileSync(path.join(__dirname, 'fixtures', 'localhost.pem'));
+const SIZE = 8 << 20;
+const content = pattern(SIZE, 41);
+const file = tmpFile(content);
+
+/** Of a stream that has been destroyed. An HTTP/2 stream ends itself then. */
+const GONE = /^ERR_STREAM_(PREMATURE_CLOSE|WRITE_AFTER_END)$/;
+
+/** What the diagnostics channel has said of each transfer of this test. */
+let messages = [];
+const onMessage = (message) => messages.push(message);
+beforeEach(() => {
+  messages = [];
+  diagnostics.subscribe('tracing:rs-sendfile:transfer:asyncEnd', onMessage);
+});
+afterEach(() => diagnostics.unsubscribe('tracing:rs-sendfile:transfer:asyncEnd', onMessage));
+
+/** A pair of TLS sockets; the far one reads nothing yet. */
+async function tlsPair() {
+  const server = keep(tls.createServer({ key: pem, cert: pem }));
+  const port = await listen(server);
+  const far = keep(tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false }));
+  far.on('error', () => {});
+  far.pause();
+  const [[near]] = await Promise.all([once(server, 'secureConnection'), once(far, 'secureConnect')]);
+  return { near: keep(near), far };
+}
+
+/** A server of HTTP/2 and one request to it. `near` is the compatibility layer's response, or the stream. */
+async function http2Pair(compat, isFresh = false) {
+  const server = keep(http2.createServer());
+  const port = await listen(server);
+  const client = keep(http2.connect(`http://127.0.0.1:${port}`));
+  client.on('error', () => {});
+  const arrived = once(server, compat ? 'request' : 'stream');
+  const far = client.request({ ':path': '/' });
+  far.on('error', () => {});
+  far.pause();
+  const given = await arrived;
+  const near = compat ? given[1] : given[0];
+  near.on('error', () => {});
+  // With the head out no length is promised, and a body may have several parts.
+  if (!compat) near.respond({ ':status': 200 });
+  else if (!isFresh) near.writeHead(200);
+  return { near, far };
+}
+
+/** A stream whose own write takes each chunk only when its reader has room. */
+function writable(highWaterMark) {
+  const far = new PassThrough({ highWaterMark });
+  const near = new Writable({
+    highWaterMark,
+    write: (chunk, _encoding, done) => void far.write(chunk, done),
+    final: (done) => void far.end(done),
+    destroy: (error, done) => {
+      if (!near.writableFinished) far.destroy();
+      done(error);
+    },
+  });
+  return { near, far };
+}
+
+/** A socket whose write somebody has patched. */
+async function patchedPair() {
+  const sockets = await pair({ unix: true });
+  const { write } = sockets.near;
+  sockets.near.write = function patched(...given) {
+    return write.apply(this, given);
+  };
+  return sockets;
+}
+
+function passThrough() {
+  const near = new PassThrough();
+  return { near, far: near };
+}
+
+const hangUp = { destroy: (far) => far.destroy() };
+const reset = {
+  ...hangUp,
+  'close without an error': (far) => far.close(),
+  'close with CANCEL': (far) => far.close(http2.constants.NGHTTP2_CANCEL),
+  'the session is destroyed': (far) => far.session.destroy(),
+};
+
+/** Every kind of stream that the kernel's way is closed to, and the reason as it is told. */
+const kinds = {
+  TLS: { open: tlsPair, reason: 'TLS', leaves: hangUp },
+  "HTTP/2's compatibility layer": { open: () => http2Pair(true), leaves: reset },
+  'an HTTP/2 stream': { open: () => http2Pair(false), leaves: reset },
+  'a PassThrough': { open: passThrough, reason: 'not a plain socket' },
+  'a Writable of 16 bytes': { open: () => writable(16), reason: 'not a plain socket' },
+  'a socket with a patched write': { open: patchedPair, reason: 'not a plain socket', leaves: hangUp },
+};
+
+describe.each(Object.entries(kinds))('%s', (_name, { open, reason, leaves }) => {
+  test('gets the bytes in order, with writes, headers and trailers', async () => {
+    const { near, far } = await open();
+    const received = readAll(far);
+    near.write('before');
+    const sent = await transfer(near, openFile(file), {
+      offset: 5,
+      length: 700_000,
+      headers: 'h',
+      trailers: ['t', 't'],
+    });
+    near.write('between');
+    expect(await transfer(near, file, { length: 10n })).toBe(10);
+    near.end('after');
+    expect(sent).toBe(700_003);
+    expectBytes(
+      await received,
+      Buffer.concat(
+        ['beforeh', content.subarray(5, 700_005), 'ttbetween', content.subarray(0, 10), 'after'].map((part) =>
+          Buffer.from(part),
+        ),
+      ),
+    );
+    expect(messages.map(({ method }) => method)).toEqual(['copy', 'copy']);
+    expect(messages[0].bytes).toBe(700_003);
+    if (reason) expect(messages[0].reason).toBe(reason);
+    else expect(messages[0].reason).toEqual(expect.any(String));
+  });
+
+  test('gets two transfers in the order of the calls', async () => {
+    const { near, far } = await open();
+    const received = readAll(far);
+    const sent = await Promise.all([
+      transfer(near, file, { length: 300_000 }),
+      transfer(near, openFile(file), { offset: 1, length: 200_000 }),
+      transfer(near, file, { offset: 2, length: 100_000 }),
+    ]);
+    near.end();
+    expect(sent).toEqual([300_000, 200_000, 100_000]);
+    expectBytes(
+      await received,
+      Buffer.concat([
+        content.subarray(0, 300_000),
+        content.subarray(1, 200_001),
+        content.subarray(2, 100_002),
+      ]),
+    );
+  });
+
+  test('holds the transfer back while nobody reads', async () => {
+    const { near } = await open();
+    const sending = transfer(near, openFile(file), { timeout: 250 });
+    const error = await failure(sending);
+    expect(error).toMatchObject({ code: 'ERR_SENDFILE_TIMEOUT' });
+    expect(error.bytesSent).toBeLessThan(SIZE);
+    expect(near.destroyed ?? near.stream?.destroyed).toBe(true);
+  });
+
+  test('is not timed out while a slow reader reads, and hears of progress', async () => {
+    const { near, far } = await open();
+    const heard = [];
+    const length = 4 << 20;
+    const sending = transfer(near, openFile(file), {
+      timeout: 800,
+      length,
+      onProgress: (bytes) => heard.push(bytes),
+    });
+    sending.then(
+      () => near.end(),
+      () => {},
+    );
+    const received = await readSlowly(far, 256 * 1024, 30);
+    expect(await sending).toBe(length);
+    expectBytes(received, content.subarray(0, length));
+    expect(heard).toEqual([...new Set(heard)].sort((a, b) => a - b));
+    expect(heard.at(-1)).toBe(length);
+  });
+
+  test('is destroyed by an abort in the middle', async () => {
+    const { near, far } = await open();
+    const controller = new AbortController();
+    const sending = transfer(near, openFile(file), { signal: controller.signal });
+    const second = failure(transfer(near, openFile(file)));
+    await once(far, 'readable');
+    controller.abort();
+    expect(await failure(sending)).toMatchObject({ code: 'ABORT_ERR', name: 'AbortError' });
+    expect(near.destroyed ?? near.stream?.destroyed).toBe(true);
+    expect(await second).toMatchObject({ code: expect.stringMatching(GONE), bytesSent: 0 });
+  });
+
+  test('stays usable after an abort before its start', async () => {
+    const { near, far } = await open();
+    const received = readAll(far);
+    const controller = new AbortController();
+    const sending = transfer(near, file, { signal: controller.signal });
+    controller.abort();
+    expect(await failure(sending)).toMatchObject({ code: 'ABORT_ERR', bytesSent: 0 });
+    expect(await transfer(near, file, { length: 10 })).toBe(10);
+    near.end();
+    expectBytes(await received, content.subarray(0, 10));
+  });
+
+  test('that is destroyed in the middle ends its transfers', async () => {
+    const { near, far } = await open();
+    const sending = [failure(transfer(near, openFile(file))), failure(transfer(near, file))];
+    await once(far, 'readable');
+    near.destroy();
+    const [first, second] = await Promise.all(sending);
+    expect(first).toMatchObject({ code: 'ERR_STREAM_PREMATURE_CLOSE' });
+    expect(first.bytesSent).toBeLessThan(SIZE);
+    expect(second).toMatchObject({ code: expect.stringMatching(GONE), bytesSent: 0 });
+  });
+
+  if (leaves) {
+    test.each(Object.keys(leaves))(
+      'ends its transfers when its reader leaves in the middle: %s',
+      async (how) => {
+        const { near, far } = await open();
+        const sending = failure(transfer(near, openFile(file)));
+        await once(far, 'readable');
+        leaves[how](far);
+        expect(await sending).toMatchObject({ code: 'ERR_STREAM_PREMATURE_CLOSE' });
+        await until(() => near.destroyed ?? near.stream?.destroyed, 'the end of the stream');
+      },
+    );
+  }
+
+  test('is destroyed when the file becomes shorter', async () => {
+    const { near, far } = await open();
+    const shrinking = tmpFile(content);
+    const sending = failure(transfer(near, openFile(shrinking), { trailers: 'never' }));
+    await once(far, 'readable');
+    fs.truncateSync(shrinking, 6 << 20);
+    far.resume();
+    const error = await sending;
+    expect(error).toMatchObject({ code: 'ERR_SENDFILE_TRUNCATED' });
+    expect(error.bytesSent).toBeLessThanOrEqual(6 << 20);
+    expect(near.destroyed ?? near.stream?.destroyed).toBe(true);
+  });
+
+  test("refuses method 'sendfile', and stays usable", async () => {
+    const { near, far } = await open();
+    const received = readAll(far);
+    expect(await failure(transfer(near, file, { method: 'sendfile', length: 5 }))).toMatchObject({
+      code: 'ENOTSUP',
+      bytesSent: 0,
+    });
+    expect(await transfer(near, file, { length: 5 })).toBe(5);
+    near.end();
+    expectBytes(await received, content.subarray(0, 5));
+  });
+
+  test('refuses what is no file, and stays usable', async () => {
+    const { near, far } = await open();
+    const received = readAll(far);
+    expect(await failure(transfer(near, '/does/not/exist'))).toMatchObject({ code: 'ENOENT', bytesSent: 0 });
+    expect(await failure(transfer(near, -1))).toMatchObject({ code: 'EBADF', bytesSent: 0 });
+    near.end('after');
+    expect((await received).toString()).toBe('after');
+  });
+
+  test('has no listeners left over, and warns of none', async () => {
+    const warnings = [];
+    const onWarning = (warning) => warnings.push(warning);
+    process.on('warning', onWarning);
+    const { near, far } = await open();
+    far.resume();
+    const listeners = () =>
+      Object.fromEntries(near.eventNames().map((name) => [String(name), near.listenerCount(name)]));
+    await transfer(near, file, { length: 1000 });
+    const before = listeners();
+    await Promise.all(Array.from({ length: 20 }, () => transfer(near, openFile(file), { length: 200_000 })));
+    await new Promise(setImmediate);
+    expect(listeners()).toEqual(before);
+    expect(warnings).toEqual([]);
+    process.off('warning', onWarning);
+  });
+});
+
+test("HTTP/2's compatibility layer gets a Content-Length", async () => {
+  const { near, far } = await http2Pair(true, true);
+  far.resume();
+  const [[headers]] = await Promise.all([
+    once(far, 'response'),
+    transfer(near, file, { length: 1000 }).then(() => near.end()),
+  ]);
+  expect(headers['content-length']).toBe('1000');
+});
+
+test('many responses of one HTTP/2 session get their bytes', async () => {
+  const server = keep(
+    http2.createServer(async (_req, res) => {
+      await transfer(res, openFile(file), { length: 300_000 });
+      res.end();
+    }),
+  );
+  const port = await listen(server);
+  const client = keep(http2.connect(`http://127.0.0.1:${port}`));
+  const bodies = await Promise.all(
+    Array.from({ length: 30 }, () => readAll(client.request({ ':path': '/' }))),
+  );
+  for (const body of bodies) expectBytes(body, content.subarray(0, 300_000));
+});
+
+test('a file stream gets the bytes', async () => {
+  const to = tmpPath('copy');
+  const near = fs.createWriteStream(to);
+  near.write('before');
+  expect(await transfer(near, file)).toBe(SIZE);
+  near.end('after');
+  await once(near, 'close');
+  expectBytes(fs.readFileSync(to), Buffer.concat([Buffer.from('before'), content, Buffer.from('after')]));
+});
+
+test("a file stream's error is the cause", async () => {
+  const near = keep(fs.createWriteStream('/dev/full'));
+  const error = await failure(transfer(near, file));
+  expect(error).toMatchObject({ code: 'ERR_STREAM_PREMATURE_CLOSE', cause: { code: 'ENOSPC' } });
+});
+
+test("a Writable's error is the cause, and is not unheard", async () => {
+  const cause = new Error('mine');
+  let calls = 0;
+  const near = new Writable({ write: (_chunk, _encoding, done) => done(++calls > 3 ? cause : null) });
+  const error = await failure(transfer(near, file));
+  expect(error).toMatchObject({ code: 'ERR_STREAM_PREMATURE_CLOSE', cause });
+  expect(error.bytesSent).toBeGreaterThan(0);
+  await new Promise(setImmediate);
+});
+
+test('a Writable never gets more than two chunks ahead of what it has taken', async () => {
+  let handed = 0;
+  let most = 0;
+  let taken = 0;
+  const near = new Writable({
+    highWaterMark: 1,
+    write: (chunk, _encoding, done) => {
+      handed += chunk.length;
+      setImmediate(() => {
+        taken += chunk.length;
+        most = Math.max(most, near.writableLength);
+        done();
+      });
+    },
+  });
+  expect(await transfer(near, file)).toBe(SIZE);
+  expect({ handed, taken }).toEqual({ handed: SIZE, taken: SIZE });
+  expect(most).toBeLessThanOrEqual(256 * 1024);
+});
+
+test('process.stdout as a pipe gets the bytes', async () => {
+  const child = spawn(
+    process.execPath,
+    ['-e', `require('.').transfer(process.stdout, ${JSON.stringify(file)}).then((n) => console.error(n))`],
+    { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] },
+  );
+  const [out, err] = await Promise.all([readAll(child.stdout), readAll(child.stderr)]);
+  expect(err.toString()).toBe(`${SIZE}\n`);
+  expectBytes(out, content);
+});
+
+test('a response with a patched write gets the bytes through it', async () => {
+  let through = 0;
+  const { port, close } = await httpServer(async (_req, res) => {
+    const { write } = res;
+    res.write = function patched(chunk, ...rest) {
+      through += chunk.length;
+      return write.call(this, chunk, ...rest);
+    };
+    await transfer(res, file);
+    res.end();
+  });
+  const { body, headers } = await request(port);
+  expectBytes(body, content);
+  expect(through).toBe(SIZE);
+  expect(headers['content-length']).toBe(String(SIZE));
+  expect(messages).toMatchObject([{ method: 'copy', reason: 'patched', bytes: SIZE }]);
+  await close();
+});
+
+test('a response over TLS gets the bytes', async () => {
+  const https = require('node:https');
+  const server = keep(
+    https.createServer({ key: pem, cert: pem }, async (_req, res) => {
+      await transfer(res, file, { offset: 1 });
+      res.end();
+    }),
+  );
+  const port = await listen(server);
+  const body = await new Promise((resolve, reject) => {
+    https.get({ port, host: '127.0.0.1', rejectUnauthorized: false, agent: false }, (res) => {
+      readAll(res).then(resolve, reject);
+    });
+  });
+  expectBytes(body, content.subarray(1));
+  await until(() => messages.length > 0, 'the end of the transfer');
+  expect(messages).toMatchObject([{ method: 'copy', reason: 'TLS', bytes: SIZE - 1 }]);
+});
+
+test('a client request gets the bytes', async () => {
+  const { port, close } = await httpServer(async (req, res) => {
+    res.end(String((await readAll(req)).equals(content)));
+  });
+  const req = http.request({ port, host: '127.0.0.1', method: 'PUT', agent: false });
+  const responded = once(req, 'response');
+  expect(await transfer(req, file)).toBe(SIZE);
+  req.end();
+  const [res] = await responded;
+  expect((await readAll(res)).toString()).toBe('true');
+  await close();
+});
+
+test("a socket by method 'copy' gets the bytes, in order", async () => {
+  const { near, far } = await pair({ unix: true });
+  const received = readAll(far);
+  near.write('a');
+  const sending = transfer(near, openFile(file), { method: 'copy', headers: 'h', trailers: 't' });
+  near.end('b');
+  expect(await sending).toBe(SIZE + 2);
+  expectBytes(await received, Buffer.concat([Buffer.from('ah'), content, Buffer.from('tb')]));
+  expect(messages).toMatchObject([{ method: 'copy', bytes: SIZE + 2 }]);
+});
+
+test("a socket by method 'sendfile' gets the bytes by the kernel", async () => {
+  const { near, far } = await pair({ unix: true });
+  const received = readAll(far);
+  await transfer(near, file, { method: 'sendfile' });
+  near.end();
+  expectBytes(await received, content);
+  expect(messages).toMatchObject([{ method: 'sendfile', bytes: SIZE }]);
+  expect(messages[0].reason).toBeUndefined();
+});
+
+describe('a process in which the kernel may not be used', () => {
+  const program = `
+    const { transfer, sendfileSync, support } = require('.');
+    const { socketPair, readAll, pattern, tmpFile } = require('./__test__/helpers');
+    const fs = require('node:fs');
+    const seen = [];
+    require('node:diagnostics_channel').subscribe('tracing:rs-sendfile:transfer:asyncEnd', (message) => seen.push(message));
+    (async () => {
+      const content = pattern(3 << 20);
+      const file = tmpFile(content);
+      const { near, far } = await socketPair({ unix: true });
+      const received = readAll(far);
+      near.write('a');
+      const results = await Promise.all([transfer(near, file), transfer(near, fs.openSync(file), { offset: 1 })]);
+      near.end('b');
+      const whole = (await received).equals(Buffer.concat([Buffer.from('a'), content, content.subarray(1), Buffer.from('b')]));
+      const missing = await transfer(far, '/does/not/exist').catch(({ code }) => code);
+      const fifo = await transfer(new (require('node:stream').PassThrough)(), '/dev/zero').catch(({ code }) => code);
+      console.log(JSON.stringify({
+        results, whole, missing, fifo,
+        available: support.available,
+        reasons: [...new Set(seen.slice(0, 2).map(({ reason }) => reason))],
+        methods: [...new Set(seen.slice(0, 2).map(({ method }) => method))],
+      }));
+    })();
+  `;
+  const expected = {
+    results: [3 << 20, (3 << 20) - 1],
+    whole: true,
+    fifo: 'EINVAL',
+    methods: ['copy'],
+  };
+
+  test.each(['1'])('by RS_SENDFILE_DISABLE=%s gets the same', async (value) => {
+    const { stdout, stderr } = await runInChild(program, { env: { RS_SENDFILE_DISABLE: value } });
+    expect(stderr).toBe('');
+    expect(JSON.parse(stdout)).toMatchObject({ ...expected, reasons: ['RS_SENDFILE_DISABLE'] });
+  });
+
+  test('for want of a binary gets the same', async () => {
+    const { stdout, stderr } = await runInChild(program, {
+      env: { NAPI_RS_NATIVE_LIBRARY_PATH: '/nonexistent' },
+    });
+    expect(stderr).toBe('');
+    expect(JSON.parse(stdout)).toMatchObject({ ...expected, available: false, reasons: ['unsupported'] });
+  });
+});
+
+test('nothing is left open by streams that are destroyed under a transfer', async () => {
+  const before = openFds().size;
+  for (let i = 0; i < 50; i++) {
+    const { near, far } = writable(16);
+    const fd = fs.openSync(file);
+    const sending = [fd, file].map((source) => transfer(near, source).catch(() => {}));
+    fs.closeSync(fd);
+    await once(far, 'readable');
+    near.destroy();
+    await Promise.all(sending);
+  }
+  await until(() => openFds().size <= before, `${before} descriptors`);
+});

@@ -1,0 +1,88 @@
+'use strict';
+
+/**
+ * The rest of a piece, read and written in JS: there was no descriptor or no thread to be had for the native way. It
+ * needs none.
+ */
+
+const fs = require('node:fs');
+const errors = require('./errors');
+const { bufferOf, fileRange, joined } = require('./flight');
+const plain = require('./plain');
+
+/** Bytes per read. */
+const CHUNK = 64 * 1024;
+
+class Rest {
+  /**
+   * @param {import('./batch').Batch} batch
+   * @param {import('./flight').Flight} flight
+   * @param {number} sent bytes of head, piece and tail that are out already
+   */
+  constructor(batch, flight, sent) {
+    this.batch = batch;
+    this.flight = flight;
+    const { piece } = flight;
+    this.transfer = piece.transfer;
+    this.range = fileRange(piece);
+    const headLength = flight.head?.length ?? 0;
+    const last = piece.from + piece.length === this.transfer.bytes;
+    const riders = batch.entries.slice(flight.marker + 1, flight.next).map(bufferOf);
+    this.head = flight.head?.subarray(Math.min(sent, headLength));
+    this.tail = joined([...(last ? this.transfer.options.trailers : []), ...riders])?.subarray(
+      Math.max(0, sent - headLength - this.range.length),
+    );
+    /** File bytes read so far. */
+    this.at = Math.max(0, Math.min(sent - headLength, this.range.length));
+    /** Bytes of the piece have been given to the socket: they cannot be taken back. */
+    this.begun = flight.own(sent) > 0 || headLength > flight.before;
+    flight.sent = sent;
+  }
+
+  start() {
+    this.write(this.head, () => this.read());
+  }
+
+  /** The transfer has been ended meanwhile, and whoever did that has done all there was to do. */
+  get isOver() {
+    return this.batch.over || this.transfer.over;
+  }
+
+  read() {
+    const { batch, range, transfer } = this;
+    const left = range.length - this.at;
+    if (left === 0) return this.write(this.tail, () => batch.restWritten(this.flight));
+    const { fd } = /** @type {import('./source').Source} */ (transfer.source);
+    const buffer = Buffer.allocUnsafeSlow(Math.min(CHUNK, left));
+    fs.read(fd, buffer, 0, buffer.length, range.offset + this.at, (error, bytes) => {
+      if (this.isOver) return;
+      if (error) return batch.abandon(transfer, /** @type {any} */ (error));
+      if (bytes === 0) {
+        return batch.abandon(transfer, errors.truncated(transfer.length, batch.fileBytes(transfer)));
+      }
+      this.at += bytes;
+      this.begun = true;
+      this.write(buffer.subarray(0, bytes), () => this.read());
+    });
+  }
+
+  /**
+   * @param {Uint8Array | undefined} bytes
+   * @param {() => void} then
+   */
+  write(bytes, then) {
+    if (!bytes?.length) return then();
+    const { batch, flight, transfer } = this;
+    plain.write.call(batch.socket, bytes, 'buffer', (/** @type {Error | null | undefined} */ error) => {
+      if (this.isOver) return;
+      if (error) return batch.broken(transfer, /** @type {any} */ (error));
+      const before = flight.own(flight.sent);
+      flight.sent += bytes.length;
+      transfer.sent += flight.own(flight.sent) - before;
+      if (batch.stopping) batch.restStopped(flight);
+      else then();
+    });
+  }
+}
+
+module.exports = { Rest };
