@@ -171,6 +171,19 @@ describe('transfers that are not awaited go out in the order of their calls', ()
   });
 });
 
+test('what is written right after a path that is not awaited precedes it, known to us or not', async () => {
+  const path = tmpFile(second);
+  const { near, received } = await connected(true);
+  for (const text of ['a', 'b', 'c']) {
+    const sending = transfer(near, path);
+    near.write(text);
+    await sending;
+  }
+  near.end();
+  const expected = ['a', second, 'b', second, 'c', second].map((part) => Buffer.from(part));
+  expectBytes(await received, Buffer.concat(expected));
+});
+
 test('what is written after a path was awaited follows it', async () => {
   const { near, received } = await connected(true);
   near.write('a');
