@@ -1,0 +1,155 @@
+'use strict';
+
+/**
+ * What happens when the process has no descriptor left: each in a process that may have few, with all of them taken.
+ */
+
+const { spawn } = require('node:child_process');
+const { once } = require('node:events');
+const { pattern, readAll, root, tmpFile, tmpPath } = require('./helpers');
+
+const SIZE = 2_000_000;
+const file = tmpFile(pattern(SIZE, 3));
+
+const preamble = `
+const fs = require('node:fs');
+const net = require('node:net');
+const { once } = require('node:events');
+const { subscribe } = require('node:diagnostics_channel');
+const { transfer } = require('.');
+const { FILE, SOCKET } = process.env;
+const content = fs.readFileSync(FILE);
+const told = [];
+subscribe('tracing:rs-sendfile:transfer:asyncEnd', ({ bytes, method, reason }) => told.push({ bytes, method, reason }));
+const failure = (promise) => promise.then(() => 'none', ({ code, bytesSent }) => ({ code, bytesSent }));
+
+async function pair() {
+  const server = net.createServer().listen(SOCKET);
+  await once(server, 'listening');
+  const far = net.connect(SOCKET).pause();
+  const [near] = await once(server, 'connection');
+  server.close();
+  return { near, far };
+}
+
+async function readAll(far) {
+  const chunks = [];
+  for await (const chunk of far) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+/** Takes every descriptor but so many; returns how to give them back. */
+function take(left) {
+  const taken = [];
+  try {
+    for (;;) taken.push(fs.openSync('/dev/null'));
+  } catch (error) {
+    if (error.code !== 'EMFILE') throw error;
+  }
+  for (let i = 0; i < left; i++) fs.closeSync(taken.pop());
+  return () => taken.splice(0).forEach((fd) => fs.closeSync(fd));
+}
+
+const say = (answer) => console.log(JSON.stringify(answer));
+`;
+
+/** Runs a program in a process of at most 64 descriptors, and parses what it says. */
+async function withFew(program) {
+  const script = `${preamble}(async () => {${program}})().catch((error) => { console.error(error); process.exit(1); });`;
+  const child = spawn('/bin/sh', ['-c', 'ulimit -n 64; exec "$0" -e "$1"', process.execPath, script], {
+    cwd: root,
+    env: { ...process.env, NODE_OPTIONS: '', FILE: file, SOCKET: tmpPath('socket') },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const timer = setTimeout(() => child.kill('SIGKILL'), 30_000);
+  const [stdout, stderr, [code]] = await Promise.all([
+    readAll(child.stdout),
+    readAll(child.stderr),
+    once(child, 'close'),
+  ]);
+  clearTimeout(timer);
+  expect({ code, stderr: stderr.toString() }).toEqual({ code: 0, stderr: '' });
+  return JSON.parse(stdout.toString());
+}
+
+describe('with one descriptor left, which the file takes', () => {
+  test('a transfer goes on by copying and arrives whole, in order with the writes around it', async () => {
+    const answer = await withFew(`
+      const { near, far } = await pair();
+      const fd = fs.openSync(FILE);
+      const giveBack = take(1);
+      near.cork();
+      near.write('before');
+      const sending = transfer(near, fd, { headers: 'h', trailers: ['t', 't'] });
+      near.end('after');
+      near.uncork();
+      const received = await readAll(far);
+      const wanted = Buffer.concat(['beforeh', content, 'ttafter'].map((part) => Buffer.from(part)));
+      giveBack();
+      say({ sent: await sending, whole: received.equals(wanted), told, written: near.bytesWritten });
+    `);
+    expect(answer).toEqual({
+      sent: SIZE + 3,
+      whole: true,
+      told: [{ bytes: SIZE + 3, method: 'copy', reason: 'EMFILE' }],
+      written: SIZE + 3 + 11,
+    });
+  });
+
+  test('its abort ends the connection', async () => {
+    const answer = await withFew(`
+      const { near, far } = await pair();
+      const fd = fs.openSync(FILE);
+      const giveBack = take(1);
+      const controller = new AbortController();
+      const sending = failure(transfer(near, fd, { signal: controller.signal, onProgress: () => controller.abort() }));
+      const error = await sending;
+      giveBack();
+      const received = await readAll(far).catch(() => Buffer.alloc(0));
+      say({
+        code: error.code,
+        counted: error.bytesSent > 0 && error.bytesSent < content.length,
+        prefix: received.equals(content.subarray(0, received.length)),
+        destroyed: near.destroyed,
+      });
+    `);
+    expect(answer).toEqual({ code: 'ABORT_ERR', counted: true, prefix: true, destroyed: true });
+  });
+
+  test('its reader’s leaving ends it', async () => {
+    const answer = await withFew(`
+      const { near, far } = await pair();
+      const fd = fs.openSync(FILE);
+      const giveBack = take(1);
+      const sending = failure(transfer(near, fd));
+      far.once('data', () => far.destroy()).resume();
+      const { code } = await sending;
+      giveBack();
+      say({ code });
+    `);
+    expect(answer).toEqual({ code: 'ERR_STREAM_PREMATURE_CLOSE' });
+  });
+});
+
+test('with none left a transfer is EMFILE, sends nothing, and works again once there are some', async () => {
+  const answer = await withFew(`
+    const { near, far } = await pair();
+    const fd = fs.openSync(FILE);
+    const giveBack = take(0);
+    const errors = [await failure(transfer(near, fd)), await failure(transfer(near, FILE))];
+    giveBack();
+    const received = readAll(far);
+    await transfer(near, fd, { length: 100 });
+    await transfer(near, FILE, { length: 50 });
+    near.end();
+    const wanted = Buffer.concat([content.subarray(0, 100), content.subarray(0, 50)]);
+    say({ errors, whole: (await received).equals(wanted) });
+  `);
+  expect(answer).toEqual({
+    errors: [
+      { code: 'EMFILE', bytesSent: 0 },
+      { code: 'EMFILE', bytesSent: 0 },
+    ],
+    whole: true,
+  });
+});
