@@ -12,7 +12,7 @@ use napi::bindgen_prelude::{FnArgs, Function, FunctionRef};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi::{Env, Result, Status};
 
-use super::args::number;
+use super::args::{answer, number};
 use crate::engine::{End, Engine, Report, Sink};
 use crate::sys::open::Source;
 
@@ -161,6 +161,22 @@ impl Environment {
         self.sources.insert(id, Held { file: Arc::new(source.fd), local: source.local });
         id
     }
+}
+
+/// Begins a job and remembers who wants to hear of it. Its number, or the errno by which it cannot begin.
+pub fn begin(
+    env: &Env,
+    done: &Done<'_>,
+    start: impl FnOnce(&Environment) -> std::result::Result<usize, i32>,
+) -> Result<f64> {
+    let done = done.create_ref()?;
+    here(env, |environment| match start(environment) {
+        Ok(id) => {
+            environment.expect(env, id, done)?;
+            Ok(number(id as u64))
+        }
+        Err(errno) => Ok(answer(Err(errno))),
+    })?
 }
 
 /// A report as JS hears it.

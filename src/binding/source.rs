@@ -7,8 +7,8 @@ use std::os::fd::{AsFd, AsRawFd};
 use napi::{Env, Result};
 use napi_derive::napi;
 
-use super::args::{answer, borrow, fill, number, size, Array};
-use super::environment::{describe, engine, here, Done};
+use super::args::{answer, borrow, fill, size, Array};
+use super::environment::{begin, describe, engine, here, Done};
 use crate::sys::open::{self, Source};
 use crate::sys::posix;
 
@@ -37,17 +37,9 @@ pub fn open_cached(env: Env, path: &[u8], report: Array<'_>) -> Result<f64> {
 /// Opens a path on a thread of the engine. Returns the job's number, or an errno.
 #[napi]
 pub fn open(env: Env, path: &[u8], done: Done<'_>) -> Result<f64> {
-    let done = done.create_ref()?;
-    here(&env, |environment| {
-        let begin = || engine()?.open(environment.owner, environment.sink.clone(), path_of(path)?);
-        match begin() {
-            Ok(id) => {
-                environment.expect(&env, id, done)?;
-                Ok(number(id as u64))
-            }
-            Err(errno) => Ok(answer(Err(errno))),
-        }
-    })?
+    begin(&env, &done, |environment| {
+        engine()?.open(environment.owner, environment.sink.clone(), path_of(path)?)
+    })
 }
 
 /// Takes a second descriptor of a file that JS has open.

@@ -3,28 +3,18 @@
 use napi::{Env, Result};
 use napi_derive::napi;
 
-use super::args::{answer, borrow, fill, number, Array};
-use super::environment::{engine, here, Done};
+use super::args::{borrow, fill, number, Array};
+use super::environment::{begin, engine, here, Done};
 use crate::engine::Cancelled;
 
 /// Calls back once the descriptor takes bytes. Returns the job's number, or an errno.
 #[napi]
 pub fn wait_writable(env: Env, fd: i32, done: Done<'_>) -> Result<f64> {
-    let done = done.create_ref()?;
-    here(&env, |environment| {
-        let begin = || {
-            let engine = engine()?;
-            let out = engine.hold(borrow(fd)?)?;
-            engine.writable(environment.owner, environment.sink.clone(), out)
-        };
-        match begin() {
-            Ok(id) => {
-                environment.expect(&env, id, done)?;
-                Ok(number(id as u64))
-            }
-            Err(errno) => Ok(answer(Err(errno))),
-        }
-    })?
+    begin(&env, &done, |environment| {
+        let engine = engine()?;
+        let out = engine.hold(borrow(fd)?)?;
+        engine.writable(environment.owner, environment.sink.clone(), out)
+    })
 }
 
 /// Ends a job. Its bytes so far, if it is over now and will not call back; -1 if it will.
