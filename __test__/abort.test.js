@@ -258,6 +258,18 @@ describe('the timeout', () => {
     },
   );
 
+  test('does not count what had left a stuck socket before', async () => {
+    const { near } = await pair({ unix: true });
+    near.write(Buffer.alloc(400_000));
+    await underWay(near);
+    const began = performance.now();
+    const error = await failure(transfer(near, openFile(file), { timeout: 1_000 }));
+    const took = performance.now() - began;
+    expect(error).toMatchObject({ code: 'ERR_SENDFILE_TIMEOUT' });
+    // Taken for movement, those bytes would buy it a second round.
+    expect(took).toBeLessThan(1_900);
+  });
+
   test('ends a transfer that waits behind one that nobody reads', async () => {
     const { near } = await pair({ unix: true });
     const first = failure(transfer(near, openFile(file)));

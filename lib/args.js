@@ -177,11 +177,24 @@ const METHODS = ['auto', 'sendfile', 'copy'];
  * @property {'auto' | 'sendfile' | 'copy'} method
  */
 
+/** @type {Readonly<TransferOptions>} */
+const DEFAULTS = Object.freeze({
+  offset: 0,
+  length: NaN,
+  headers: NOTHING,
+  trailers: NOTHING,
+  signal: undefined,
+  timeout: 0,
+  onProgress: undefined,
+  method: 'auto',
+});
+
 /**
  * @param {unknown} value
  * @returns {TransferOptions}
  */
 function transfer(value) {
+  if (value === undefined) return DEFAULTS;
   const given = options(value);
   const { onProgress, method = 'auto' } = given;
   if (onProgress !== undefined && typeof onProgress !== 'function') {

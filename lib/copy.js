@@ -42,6 +42,7 @@ function check(out) {
 function unusable(out) {
   // Node ends a socket by itself when its peer has, and says so by a `write` of its own.
   const left = out instanceof net.Socket && Object.hasOwn(out, 'write') && out.readableEnded;
+  if (out.destroyed && !(out instanceof http.OutgoingMessage)) return errors.prematureClose(out.errored);
   if ((out.writableEnded || out.finished === true) && !left) return errors.writeAfterEnd();
   const socket = socketOf(out);
   if (left || out.destroyed || socket?.destroyed || out.closed) return errors.prematureClose(out.errored);
@@ -98,7 +99,9 @@ function socketReason(socket) {
  */
 function begin(transfer) {
   const copier = new Copier(transfer);
-  transfer.resource.runInAsyncScope(() => void copier.run());
+  transfer.resource.runInAsyncScope(() => {
+    copier.run().catch((error) => transfer.fail(error));
+  });
   return copier;
 }
 
@@ -124,17 +127,17 @@ class Copier {
       this.wake = reject;
     });
     this.interrupted.catch(() => {});
-    this.onClose = () => this.stop(errors.prematureClose(this.out.errored ?? this.heard));
+    this.onClose = () => this.end(errors.prematureClose(this.out.errored ?? this.heard));
     /** @type {Error | undefined} */
     this.heard = undefined;
     this.onError = (/** @type {Error} */ error) => {
       this.heard = error;
-      this.stop(errors.prematureClose(error));
+      this.end(errors.prematureClose(error));
     };
-    this.onEnd = () => this.stop(errors.writeAfterEnd());
+    this.onEnd = () => this.end(errors.writeAfterEnd());
   }
 
-  moving() {
+  movingOf() {
     return 0;
   }
 
@@ -147,8 +150,16 @@ class Copier {
     return (handle?.bytesWritten ?? 0) - (handle?.writeQueueSize ?? 0);
   }
 
+  /**
+   * @param {Transfer} _transfer
+   * @param {Error & { code?: string }} error
+   */
+  stop(_transfer, error) {
+    this.end(error);
+  }
+
   /** @param {Error & { code?: string }} error */
-  stop(error) {
+  end(error) {
     if (this.error) return;
     this.error = error;
     this.wake(error);

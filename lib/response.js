@@ -59,24 +59,30 @@ function promised(out) {
 }
 
 /**
+ * Nothing else says where the body ends.
+ * @param {any} out
+ */
+function mayTakeLength(out) {
+  return (
+    out.getHeader('content-length') === undefined &&
+    out.getHeader('transfer-encoding') === undefined &&
+    !(out.statusCode === 204 || out.statusCode === 304)
+  );
+}
+
+/**
  * Makes the message ready for a transfer. `true`: it must not have a body.
  * @param {Transfer} transfer
  */
 function prepare(transfer) {
   const { out, bytes } = transfer;
   const bodyless = isBodyless(out);
-  if (
-    !out.headersSent &&
-    bytes >= 0 &&
-    !(bodyless && (out.statusCode === 204 || out.statusCode === 304)) &&
-    out.getHeader('content-length') === undefined &&
-    out.getHeader('transfer-encoding') === undefined
-  ) {
+  if (bytes >= 0 && !out.headersSent && mayTakeLength(out)) {
     out.setHeader('Content-Length', bytes);
     transfer.setLength = true;
   }
   if (bodyless) return true;
-  const length = promised(out);
+  const length = transfer.setLength ? bytes : promised(out);
   if (length === undefined) return false;
   if (!isPlain(out)) {
     // What others write cannot be counted here; what we write can.
@@ -212,6 +218,7 @@ function written(socket) {
   const channel = channelOf(socket);
   if (!channel) return socket.bytesWritten ?? 0;
   let bytes = channel.passed;
+  if (socket.writableLength === 0) return bytes;
   for (const { chunk, encoding } of socket.writableBuffer ?? []) bytes += byteLength(chunk, encoding);
   return bytes;
 }

@@ -115,6 +115,15 @@ class Channel {
     return this.batch?.moving() ?? 0;
   }
 
+  /** @param {Transfer} transfer */
+  movingOf(transfer) {
+    return this.batch?.movingOf(transfer) ?? 0;
+  }
+
+  idle() {
+    return this.batch?.idle() ?? 0;
+  }
+
   /** Grows whenever a byte leaves. */
   pulse() {
     const handle = this.socket._handle;
@@ -220,12 +229,7 @@ function enqueue(transfer) {
   const { out } = transfer;
   const socket = transfer.isHttp ? (out.socket ?? out.req?.socket) : out;
   const channel = attach(socket);
-  transfer.way = {
-    stop: (error) => channel.stop(transfer, error),
-    moving: () => channel.batch?.movingOf(transfer) ?? 0,
-    pulse: () => channel.pulse(),
-    idle: () => channel.batch?.idle() ?? 0,
-  };
+  transfer.way = channel;
   channel.add(transfer);
   if (transfer.isHttp && !out.socket) {
     // Nobody tells a response that waits behind another when it is destroyed.

@@ -17,6 +17,7 @@ const { native } = require('./native');
  * @property {() => void} release
  */
 
+const ESPIPE = errors.errnoOf('ESPIPE');
 const EAGAIN = errors.errnoOf('EAGAIN');
 const EINVAL = errors.errnoOf('EINVAL');
 const report = new Float64Array(4);
@@ -204,11 +205,12 @@ function ours(fd, size) {
 }
 
 /**
- * The file's own position.
+ * The file's own position; 0 for what has none, such as a pipe.
  * @param {Source} source
  */
 function position(source) {
   const answer = native === null ? errors.errnoOf('ENOSYS') : native.position(source.id);
+  if (answer === ESPIPE && source.size < 0) return 0;
   if (answer < 0) throw errors.systemError(answer, 'sendfile');
   return answer;
 }

@@ -22,8 +22,8 @@ const { Watch } = require('./watch');
  *
  * The way that carries a transfer's bytes.
  * @typedef {object} Way
- * @property {(error: Error & { code: string }) => void} stop ends the transfer with this error
- * @property {() => number} moving bytes of this transfer that are out, but not yet counted in `sent`
+ * @property {(transfer: Transfer, error: Error & { code: string }) => void} stop ends the transfer with this error
+ * @property {(transfer: Transfer) => number} movingOf bytes of it that are out, but not yet counted in `sent`
  * @property {() => number} pulse grows whenever a byte leaves the stream, whoever's it is
  * @property {() => number} idle milliseconds since the last byte, 0 if nobody knows
  */
@@ -34,6 +34,9 @@ const { Watch } = require('./watch');
  * every collection of garbage.
  */
 const kLine = Symbol('rs-sendfile line');
+
+/** What waits for this runs in the next microtask. */
+const next = Promise.resolve();
 
 /** @param {any[]} _ */
 const nothing = (..._) => {};
@@ -118,7 +121,7 @@ class Transfer {
       this.giveUp = sources.open(file, (error, source) => {
         const go = () => this.onOpen(error, source);
         if (waited) this.resource.runInAsyncScope(go);
-        else queueMicrotask(go);
+        else next.then(go);
       });
       waited = true;
     } catch (error) {
@@ -180,6 +183,7 @@ class Transfer {
       } else {
         socketWrite.enqueue(this);
       }
+      this.watch?.begin();
     } catch (error) {
       this.fail(/** @type {Error} */ (error));
       // A promise of bytes that the file cannot keep: the peer must not wait for them.
@@ -218,7 +222,7 @@ class Transfer {
 
   /** Bytes out so far. */
   progress() {
-    return this.sent + (this.way?.moving() ?? 0);
+    return this.sent + (this.way?.movingOf(this) ?? 0);
   }
 
   /**
@@ -227,7 +231,7 @@ class Transfer {
    */
   stop(error) {
     if (this.over) return;
-    if (this.way) this.way.stop(error);
+    if (this.way) this.way.stop(this, error);
     else this.fail(error);
   }
 
@@ -334,7 +338,7 @@ function leave(transfer) {
   if (!line || place < 0) return;
   line.splice(place, 1);
   if (line.length === 0) transfer.out[kLine] = undefined;
-  else if (place === 0) queueMicrotask(() => advance(transfer.out));
+  else if (place === 0) next.then(() => advance(transfer.out));
 }
 
 /**

@@ -18,11 +18,23 @@ class Watch {
   constructor(transfer) {
     this.transfer = transfer;
     this.reported = 0;
-    this.pulse = 0;
+    this.pulse = this.count();
     this.movedAt = performance.now();
     this.kept = 0;
     this.tick = this.tick.bind(this);
     this.timer = this.arm(this.movedAt);
+  }
+
+  /** Grows whenever a byte moves: of this transfer, or of what is before it. */
+  count() {
+    const { transfer } = this;
+    return transfer.sent + (transfer.way?.movingOf(transfer) ?? 0) + (transfer.way?.pulse() ?? 0);
+  }
+
+  /** The transfer has found its way: what others sent on it before is no movement of its own. */
+  begin() {
+    this.pulse = this.count();
+    this.kept = this.pulse;
   }
 
   /** @returns {any} the socket whose idle timer is concerned */
@@ -49,7 +61,7 @@ class Watch {
     const { timeout, onProgress } = transfer.options;
     const now = performance.now();
     const sent = transfer.progress();
-    const pulse = sent + (transfer.way?.pulse() ?? 0);
+    const pulse = this.count();
     if (pulse !== this.pulse) {
       this.pulse = pulse;
       this.movedAt = now - (transfer.way?.idle() ?? 0);
