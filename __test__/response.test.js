@@ -639,6 +639,31 @@ describe('events', () => {
     expect(await events((res) => transfer(res, large), true)).toEqual(['close']);
   });
 
+  test('a rejection that nobody catches is heard by the process, for a response that waits as well', async () => {
+    const { code, stderr } = await runInChild(
+      `
+      const http = require('node:http');
+      const net = require('node:net');
+      const fs = require('node:fs');
+      const { transfer } = require('.');
+      const fd = fs.openSync(${JSON.stringify(file)});
+      const server = http.createServer((req, res) => {
+        // The first is never answered, so that the second waits behind it.
+        if (req.url === '/1') return;
+        transfer(res, fd);
+        client.destroy();
+      });
+      let client;
+      server.listen(0, '127.0.0.1', () => {
+        client = net.connect(server.address().port, '127.0.0.1');
+        client.write('GET /1 HTTP/1.1\\r\\nHost: x\\r\\n\\r\\nGET /2 HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n');
+      });
+      `,
+    );
+    expect(code).toBe(1);
+    expect(stderr).toContain('ERR_STREAM_PREMATURE_CLOSE');
+  });
+
   test('forty responses in a queue, copied or not, make no listener leak warning', async () => {
     const { code, stderr } = await runInChild(
       `

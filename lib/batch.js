@@ -60,7 +60,7 @@ class Batch {
       const piece = /** @type {Piece | undefined} */ (chunk[kPiece]);
       if (piece) {
         piece.known = true;
-        channel.pending.splice(channel.pending.indexOf(piece), 1);
+        channel.arrived(piece);
       }
       channel.pass(chunk, encoding);
     }

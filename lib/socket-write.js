@@ -92,6 +92,15 @@ class Channel {
   }
 
   /**
+   * A marker is not on its way any more.
+   * @param {Piece} piece
+   */
+  arrived(piece) {
+    const place = this.pending.indexOf(piece);
+    if (place >= 0) this.pending.splice(place, 1);
+  }
+
+  /**
    * Somebody has copied a marker, and this is the copy.
    * @param {any} chunk
    */
@@ -235,8 +244,7 @@ function enqueue(transfer) {
     // Nobody tells a response that waits behind another when it is destroyed.
     const onClose = () => channel.drop(transfer, errors.prematureClose(out.errored));
     out.once('close', onClose);
-    const forget = () => out.off('close', onClose);
-    transfer.promise.then(forget, forget);
+    transfer.onFinish = () => out.off('close', onClose);
   }
   try {
     let from = 0;
@@ -264,8 +272,7 @@ function enqueue(transfer) {
  */
 function onWritten(channel, piece, error) {
   const { transfer } = piece;
-  const place = piece.known ? -1 : channel.pending.indexOf(piece);
-  if (place >= 0) channel.pending.splice(place, 1);
+  channel.arrived(piece);
   if (piece.known || transfer.over) return;
   channel.drop(transfer, errors.prematureClose(error ?? errors.chunkCopied()));
   channel.socket.destroy();

@@ -82,6 +82,8 @@ class Transfer {
     this.message = null;
     /** Gives up opening the source. @type {() => void} */
     this.giveUp = nothing;
+    /** What its way has to undo. @type {() => void} */
+    this.onFinish = nothing;
     /** @type {(() => void) | null} */
     this.onAbort = null;
     /** @type {(bytes: number) => void} */
@@ -270,6 +272,7 @@ class Transfer {
     this.over = true;
     this.watch?.stop();
     this.giveUp();
+    this.onFinish();
     if (this.onAbort) this.options.signal?.removeEventListener('abort', this.onAbort);
     const { source } = this;
     if (source) {
