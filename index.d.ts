@@ -88,7 +88,7 @@ export interface TransferOptions {
   onProgress?: (bytesSent: number) => void;
   /**
    * `'auto'` (default): sendfile(2), and reading and writing where the stream or the kernel cannot. `'sendfile'`: that
-   * or an error. `'copy'`: reading and writing; also the remedy for a file system whose sendfile is broken.
+   * or an error: `ENOTSUP` where the stream cannot, the kernel's own where it refuses the file. `'copy'`: reading and writing; also the remedy for a file system whose sendfile is broken.
    */
   method?: 'auto' | 'sendfile' | 'copy';
 }
@@ -103,6 +103,8 @@ export interface TransferError extends Error {
    * - `ERR_STREAM_WRITE_AFTER_END`: the stream had been ended.
    * - `ERR_HTTP_CONTENT_LENGTH_MISMATCH`: more than the response has promised. Nothing was sent.
    * - `ERR_ACCESS_DENIED`: Node's permission model forbids the path.
+   * - `EMFILE`: no descriptor left for the file. A transfer holds one for the file, and while it waits one more for the
+   *   socket; where only that is missing it goes on by copying.
    * - a system error of opening or reading the file: `ENOENT`, `EACCES`, `EISDIR`, `EIO`, ...
    */
   code: string;
