@@ -231,8 +231,13 @@ class Batch {
     transfer.sent += flight.own(sent);
     transfer.calls += calls;
     transfer.waits += waits;
-    if (copied) transfer.method = 'copy';
-    if (refusal) transfer.reason = errors.errnoName(refusal);
+    if (copied) {
+      transfer.method = 'copy';
+      // Without a refusal, and unasked, it is the native side's own choice: for a small file whose pages nobody may
+      // count, and on macOS.
+      if (refusal) transfer.reason = errors.errnoName(refusal);
+      else if (transfer.options.method === 'auto') transfer.reason ??= 'preferred';
+    }
     const stopping = this.stopping;
     this.stopping = null;
     if (end === DONE) {

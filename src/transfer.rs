@@ -57,6 +57,7 @@ pub struct Transfer<O, F> {
     refusal: i32,
     calls: u32,
     trusted: bool,
+    copied: bool,
 }
 
 impl<O: AsFd, F: AsFd> Transfer<O, F> {
@@ -74,6 +75,7 @@ impl<O: AsFd, F: AsFd> Transfer<O, F> {
             refusal: 0,
             calls: 0,
             trusted: false,
+            copied: false,
         }
     }
 
@@ -106,6 +108,7 @@ impl<O: AsFd, F: AsFd> Transfer<O, F> {
             refusal: self.refusal,
             calls: self.calls,
             trusted: self.trusted,
+            copied: self.copied,
         }
     }
 
@@ -119,9 +122,9 @@ impl<O: AsFd, F: AsFd> Transfer<O, F> {
         self.calls
     }
 
-    /// The file's bytes go through user space.
+    /// Bytes of the file have gone through user space, or will.
     pub fn copies(&self) -> bool {
-        self.method == Method::Copy
+        self.copied || self.method == Method::Copy
     }
 
     /// The errno by which the kernel refused its own way, 0 if it did not.
@@ -218,6 +221,7 @@ impl<O: AsFd, F: AsFd> Transfer<O, F> {
             let outcome = self.write_around(kernel, buffer, true);
             self.calls += 1;
             self.sent += outcome.sent;
+            self.copied |= self.file_sent() > 0;
             Some(match outcome {
                 _ if self.sent == self.total() => Step::Done,
                 Outcome { sent: 0, errno } if errno != libc::EAGAIN => Step::Failed(errno),

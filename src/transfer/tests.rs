@@ -493,6 +493,8 @@ mod first_attempt {
         let kernel = plain([sent(18)]);
         let mut transfer = of_file(b"0123456789", Method::Auto);
         assert_eq!(transfer.try_knowing(&kernel, 10, LIKELY), wanted);
+        // It was no sendfile, and is not told as one.
+        assert_eq!(transfer.copies(), wanted.is_some());
     }
 
     #[test]
