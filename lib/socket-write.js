@@ -7,7 +7,7 @@
  * socket, know it by identity, do the transfer when its turn comes, and call back when it is done. So earlier writes
  * come first, and later ones, `end`, `cork`, 'drain' and 'finish' follow from Node's own machinery.
  *
- * The marker has the true length: it is a piece of one buffer of zeros that nobody touches. So Node itself counts right:
+ * The marker has the true length: it is a piece of one large buffer that nobody touches. So Node itself counts right:
  * backpressure, chunked framing, strictContentLength, 'finish'.
  */
 
@@ -265,7 +265,7 @@ function enqueue(transfer) {
 
 /**
  * A marker's own write callback. By then its piece is done; if not, either the stream was destroyed before its turn, or
- * somebody between us and the socket has copied the chunk, and the peer gets zeros.
+ * somebody between us and the socket has kept the chunk, or changed it past knowing.
  * @param {Channel} channel
  * @param {Piece} piece
  * @param {Error | null} [error]
