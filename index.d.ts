@@ -88,7 +88,8 @@ export interface TransferOptions {
   onProgress?: (bytesSent: number) => void;
   /**
    * `'auto'` (default): sendfile(2), and reading and writing where the stream or the kernel cannot. `'sendfile'`: that
-   * or an error: `ENOTSUP` where the stream cannot, the kernel's own where it refuses the file. `'copy'`: reading and writing; also the remedy for a file system whose sendfile is broken.
+   * or an error: `ENOTSUP` where the stream cannot, the kernel's own where it refuses the file.
+   * `'copy'`: reading and writing; also the remedy for a file system whose sendfile is broken.
    */
   method?: 'auto' | 'sendfile' | 'copy';
 }

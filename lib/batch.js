@@ -8,7 +8,7 @@
 const errors = require('./errors');
 const { bufferOf, fileRange, Flight, joined } = require('./flight');
 const { native } = require('./native');
-const { byteLength, kPiece } = require('./piece');
+const { byteLength, isLast, kPiece } = require('./piece');
 const plain = require('./plain');
 const { Rest } = require('./rest');
 
@@ -143,7 +143,7 @@ class Batch {
     const head = [];
     for (let i = from; i < marker; i++) head.push(bufferOf(entries[i]));
     if (piece.from === 0) head.push(...transfer.options.headers);
-    const tail = piece.from + piece.length === transfer.bytes ? [...transfer.options.trailers] : [];
+    const tail = isLast(piece) ? [...transfer.options.trailers] : [];
     const behind = this.ridersBehind(marker + 1);
     tail.push(...behind);
 
@@ -241,28 +241,29 @@ class Batch {
     const stopping = this.stopping;
     this.stopping = null;
     if (end === DONE) {
-      this.place = flight.next;
-      if (piece.from + piece.length === transfer.bytes) {
-        channel.remove(transfer);
-        transfer.complete();
-      } else if (stopping) {
-        return this.abandon(transfer, stopping);
-      }
+      this.delivered(flight);
+      if (stopping && !transfer.over) return this.abandon(transfer, stopping);
     } else if (stopping || end === CANCELLED) {
       return this.stopped(flight, sent, stopping ?? errors.prematureClose(this.socket.errored));
     } else if (end === REFUSED) {
       return this.copyRest(flight, sent, errno);
     } else if (end === TRUNCATED) {
-      return this.abandon(transfer, errors.truncated(transfer.length, this.fileBytes(transfer)));
+      return this.abandon(transfer, errors.truncated(transfer.length, transfer.fileBytes));
     } else if (end === FAILED) {
       return this.broken(transfer, errors.systemError(errno, 'sendfile'));
     }
     this.run();
   }
 
-  /** @param {Transfer} transfer */
-  fileBytes(transfer) {
-    return Math.min(Math.max(0, transfer.sent - transfer.headerBytes), transfer.length);
+  /**
+   * A piece is out, with all that travelled with it.
+   * @param {Flight} flight
+   */
+  delivered({ next, piece }) {
+    this.place = next;
+    if (!isLast(piece)) return;
+    this.channel.remove(piece.transfer);
+    piece.transfer.complete();
   }
 
   /**
@@ -330,13 +331,8 @@ class Batch {
 
   /** @param {Flight} flight */
   restWritten(flight) {
-    const { piece } = flight;
     this.flight = null;
-    this.place = flight.next;
-    if (piece.from + piece.length === piece.transfer.bytes) {
-      this.channel.remove(piece.transfer);
-      piece.transfer.complete();
-    }
+    this.delivered(flight);
     this.run();
   }
 

@@ -10,6 +10,7 @@ const net = require('node:net');
 const { whenClosed } = require('./closing');
 const errors = require('./errors');
 const { disabled, native, support } = require('./native');
+const { socketOf } = require('./plain');
 const response = require('./response');
 const socketWrite = require('./socket-write');
 
@@ -48,16 +49,6 @@ function unusable(out) {
   if (left || out.destroyed || socket?.destroyed || out.closed) return errors.prematureClose(out.errored);
   if (out.writable === false) return errors.prematureClose(out.errored);
   return undefined;
-}
-
-/**
- * The socket under a message of HTTP/1.1. What HTTP/2 shows in its place is a stand-in that is better left alone.
- * @param {any} out
- */
-function socketOf(out) {
-  return out instanceof http.OutgoingMessage
-    ? (out.socket ?? /** @type {any} */ (out).req?.socket)
-    : undefined;
 }
 
 /**

@@ -55,6 +55,14 @@ function isCopy(chunk, length) {
  */
 
 /**
+ * Its transfer ends with it.
+ * @param {Piece} piece
+ */
+function isLast({ transfer, from, length }) {
+  return from + length === transfer.bytes;
+}
+
+/**
  * @param {string | Uint8Array} chunk
  * @param {BufferEncoding} [encoding]
  */
@@ -62,4 +70,4 @@ function byteLength(chunk, encoding) {
   return typeof chunk === 'string' ? Buffer.byteLength(chunk, encoding) : chunk.byteLength;
 }
 
-module.exports = { kPiece, MARKER_MAX, byteLength, isCopy, markerOf };
+module.exports = { kPiece, MARKER_MAX, byteLength, isCopy, isLast, markerOf };

@@ -1,13 +1,25 @@
 'use strict';
 
-/** Node's own methods, as they were when this was loaded. */
+/** Node's own methods, as they were when this was loaded, and its own way from a message to its socket. */
 
 const http = require('node:http');
 const net = require('node:net');
 
 const socket = /** @type {any} */ (net.Socket.prototype);
 
+/**
+ * The socket under a message of HTTP/1.1, also while the message waits behind another. What HTTP/2 shows in its place is
+ * a stand-in that is better left alone.
+ * @param {any} out
+ */
+function socketOf(out) {
+  return out instanceof http.OutgoingMessage
+    ? (out.socket ?? /** @type {any} */ (out).req?.socket)
+    : undefined;
+}
+
 module.exports = {
+  socketOf,
   /** A socket's `_write`, `_writev` and `write`. */
   write: /** @type {Function} */ (socket._write),
   writev: /** @type {Function} */ (socket._writev),

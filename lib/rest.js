@@ -8,6 +8,7 @@
 const fs = require('node:fs');
 const errors = require('./errors');
 const { bufferOf, fileRange, joined } = require('./flight');
+const { isLast } = require('./piece');
 const plain = require('./plain');
 
 /** Bytes per read. */
@@ -26,10 +27,9 @@ class Rest {
     this.transfer = piece.transfer;
     this.range = fileRange(piece);
     const headLength = flight.head?.length ?? 0;
-    const last = piece.from + piece.length === this.transfer.bytes;
     const riders = batch.entries.slice(flight.marker + 1, flight.next).map(bufferOf);
     this.head = flight.head?.subarray(Math.min(sent, headLength));
-    this.tail = joined([...(last ? this.transfer.options.trailers : []), ...riders])?.subarray(
+    this.tail = joined([...(isLast(piece) ? this.transfer.options.trailers : []), ...riders])?.subarray(
       Math.max(0, sent - headLength - this.range.length),
     );
     /** File bytes read so far. */
@@ -58,7 +58,7 @@ class Rest {
       if (this.isOver) return;
       if (error) return batch.abandon(transfer, /** @type {any} */ (error));
       if (bytes === 0) {
-        return batch.abandon(transfer, errors.truncated(transfer.length, batch.fileBytes(transfer)));
+        return batch.abandon(transfer, errors.truncated(transfer.length, transfer.fileBytes));
       }
       this.at += bytes;
       this.begun = true;

@@ -236,7 +236,7 @@ function attach(socket) {
  */
 function enqueue(transfer) {
   const { out } = transfer;
-  const socket = transfer.isHttp ? (out.socket ?? out.req?.socket) : out;
+  const socket = plain.socketOf(out) ?? out;
   const channel = attach(socket);
   transfer.way = channel;
   channel.add(transfer);

@@ -222,6 +222,12 @@ class Transfer {
     return this.length < 0 ? -1 : this.headerBytes + this.length + this.trailerBytes;
   }
 
+  /** Bytes of the file that are out. */
+  get fileBytes() {
+    const past = Math.max(0, this.sent - this.headerBytes);
+    return this.length < 0 ? past : Math.min(past, this.length);
+  }
+
   /** Bytes out so far. */
   progress() {
     return this.sent + (this.way?.movingOf(this) ?? 0);
@@ -297,9 +303,7 @@ class Transfer {
 
   /** @param {Source} source */
   movePosition(source) {
-    const past = Math.max(0, this.sent - this.headerBytes);
-    const fileBytes = this.length < 0 ? past : Math.min(past, this.length);
-    if (fileBytes > 0) sources.seek(source, this.offset + fileBytes);
+    if (this.fileBytes > 0) sources.seek(source, this.offset + this.fileBytes);
   }
 }
 

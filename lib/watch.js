@@ -28,7 +28,7 @@ class Watch {
   /** Grows whenever a byte moves: of this transfer, or of what is before it. */
   count() {
     const { transfer } = this;
-    return transfer.sent + (transfer.way?.movingOf(transfer) ?? 0) + (transfer.way?.pulse() ?? 0);
+    return transfer.progress() + (transfer.way?.pulse() ?? 0);
   }
 
   /** The transfer has found its way: what others sent on it before is no movement of its own. */
