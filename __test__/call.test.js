@@ -32,6 +32,7 @@ const {
   tmpPath,
   until,
 } = require('./helpers');
+const { atEnd, closeAll, fifo, fileOf, open, pair } = require('./raw');
 
 const { sendfile, sendfileSync, waitWritable } = rsSendfile;
 const KiB = 1024;
@@ -46,38 +47,7 @@ const hasIPv6 = Object.values(os.networkInterfaces())
   .flat()
   .some(({ address }) => address === '::1');
 
-let ends = [];
-afterEach(async () => {
-  for (const end of ends.reverse()) await end();
-  ends = [];
-});
-
-/** Opens a file for one test, which must not close it. */
-function open(path, flags = 'r') {
-  const fd = fs.openSync(path, flags);
-  ends.push(() => fs.closeSync(fd));
-  return fd;
-}
-
-/** The fd of a file with these bytes. */
-function fileOf(content) {
-  return open(tmpFile(content));
-}
-
-async function pair(options = { unix: true }) {
-  const sockets = await rawPair(options);
-  ends.push(() => {
-    sockets.near.destroy();
-    sockets.far.destroy();
-  });
-  return sockets;
-}
-
-function fifo() {
-  const pipe = openFifo();
-  ends.push(() => fs.closeSync(pipe.fd));
-  return pipe.fd;
-}
+afterEach(closeAll);
 
 /**
  * The fd of a file of `size` bytes that occupies none, but for `places`: a Map of offset to bytes. In /dev/shm holes
@@ -346,7 +316,7 @@ describe.each(bothForms(rsSendfile))('%s, what it sends to', (_name, call) => {
     far.pause();
     const [[near]] = await Promise.all([once(server, 'connection'), once(far, 'connect')]);
     server.close();
-    ends.push(() => {
+    atEnd(() => {
       near.destroy();
       far.destroy();
     });
@@ -388,7 +358,7 @@ describe.each(bothForms(rsSendfile))('%s, what it sends to', (_name, call) => {
     test('a connected UDP socket', async () => {
       const receiver = dgram.createSocket('udp4');
       const sender = dgram.createSocket('udp4');
-      ends.push(() => {
+      atEnd(() => {
         receiver.close();
         sender.close();
       });
@@ -405,7 +375,7 @@ describe.each(bothForms(rsSendfile))('%s, what it sends to', (_name, call) => {
     test('a socket that is not connected is EPIPE', async () => {
       const server = net.createServer();
       await listen(server);
-      ends.push(() => server.close());
+      atEnd(() => server.close());
       expect((await failure(() => call(fdOf(server), fileOf(content), 0, 10))).code).toBe('EPIPE');
       expect((await failure(() => call(fdOf(server), fileOf(content), 0, 10, 'head'))).code).toBe('EPIPE');
     });
@@ -694,7 +664,7 @@ async function occupyPool() {
     for (const fd of writers) fs.closeSync(fd);
   };
   const once = () => (released ??= release());
-  ends.push(once);
+  atEnd(once);
   return once;
 }
 

@@ -4,40 +4,13 @@
 
 const fs = require('node:fs');
 const rsSendfile = require('..');
-const { bothForms, failure, openFifo, pattern, rawPair, takeAll, takeBytes, takeNow, tmpFile, tmpPath } =
-  require('./helpers');
+const { bothForms, failure, pattern, takeAll, takeBytes, takeNow, tmpFile, tmpPath } = require('./helpers');
+const { closeAll, fifo, fileOf, open, pair } = require('./raw');
 
 const { waitWritable } = rsSendfile;
 const onLinux = process.platform === 'linux' ? describe : describe.skip;
 
-let ends = [];
-afterEach(() => {
-  for (const end of ends.reverse()) end();
-  ends = [];
-});
-
-function open(path, flags = 'r') {
-  const fd = fs.openSync(path, flags);
-  ends.push(() => fs.closeSync(fd));
-  return fd;
-}
-
-const fileOf = (content) => open(tmpFile(content));
-
-async function pair(options = { unix: true }) {
-  const sockets = await rawPair(options);
-  ends.push(() => {
-    sockets.near.destroy();
-    sockets.far.destroy();
-  });
-  return sockets;
-}
-
-function fifo() {
-  const { fd } = openFifo();
-  ends.push(() => fs.closeSync(fd));
-  return fd;
-}
+afterEach(closeAll);
 
 const sizeOf = (buffers) => buffers.reduce((sum, buffer) => sum + buffer.length, 0);
 

@@ -5,41 +5,13 @@
 const { once } = require('node:events');
 const fs = require('node:fs');
 const { sendfileSync, waitWritable } = require('..');
-const {
-  failure,
-  openFds,
-  openFifo,
-  rawPair,
-  runInChild,
-  takeNow,
-  tmpFile,
-  tmpPath,
-  until,
-} = require('./helpers');
+const { failure, openFds, openFifo, runInChild, takeNow, tmpFile, tmpPath, until } = require('./helpers');
+const { atEnd, closeAll, open, pair } = require('./raw');
 
 const onLinux = process.platform === 'linux' ? describe : describe.skip;
 const LIMIT = { timeout: 20_000 };
 
-let ends = [];
-afterEach(() => {
-  for (const end of ends.reverse()) end();
-  ends = [];
-});
-
-function open(path, flags) {
-  const fd = fs.openSync(path, flags);
-  ends.push(() => fs.closeSync(fd));
-  return fd;
-}
-
-async function pair(options = { unix: true }) {
-  const sockets = await rawPair(options);
-  ends.push(() => {
-    sockets.near.destroy();
-    sockets.far.destroy();
-  });
-  return sockets;
-}
+afterEach(closeAll);
 
 /** Fills a socket until EAGAIN; how many bytes it took. */
 async function fill({ out }, input) {
@@ -105,7 +77,7 @@ describe('it resolves', () => {
 
   test('a full pipe: when it has been read from', async () => {
     const { path, fd } = openFifo();
-    ends.push(() => fs.closeSync(fd));
+    atEnd(() => fs.closeSync(fd));
     const out = open(path, fs.constants.O_WRONLY | fs.constants.O_NONBLOCK);
     await fill({ out }, open(tmpFile(1_000_000), 'r'));
     const wait = waitWritable(out, LIMIT);
