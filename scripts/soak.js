@@ -181,6 +181,7 @@ function count(plan, outcome, stormy) {
     record[key] = (record[key] ?? 0) + 1;
   };
   if (plan.fault) add(tally.faults, `client: ${plan.fault.kind}`);
+  if (plan.destroyAfter !== undefined) add(tally.faults, 'server: destroy');
   for (const { id, ops } of plan.requests) {
     for (const op of ops) {
       if (op.abortAfter !== undefined) add(tally.faults, 'signal');

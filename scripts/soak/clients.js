@@ -11,8 +11,9 @@ const { HttpClient } = require('../../__test__/http-reader');
 const { Expected } = require('./content');
 const { rangesOf } = require('./plan');
 
-const encode = (plan, request) =>
-  Buffer.from(JSON.stringify({ request, timeout: plan.timeout, kind: plan.kind })).toString('base64url');
+/** A plan's request, as it travels to the server. */
+const encode = ({ kind, timeout, destroyAfter }, request) =>
+  Buffer.from(JSON.stringify({ request, kind, timeout, destroyAfter })).toString('base64url');
 
 /** Reads nothing for a moment after so many bytes. */
 const SLOW_EVERY = 100_000;

@@ -6,7 +6,7 @@
  */
 
 /** The files by size. The seed of a file's content is its place here, plus one. */
-const SIZES = [0, 1, 11, 4096, 65_536, 300_001, (1 << 20) + 7, 3 << 20];
+const SIZES = [0, 1, 11, 4096, 65_536, 300_001, (1 << 20) + 7, 12 << 20];
 /** Seeds of what is written around the files, and of files that nobody should ever see. */
 const WRITE_SEED = 1000;
 const DECOY_SEED = 5000;
@@ -131,15 +131,19 @@ function draw(random, id) {
   }
   const total = requests.reduce((sum, { ops }) => sum + lengthOf(ops), 0);
   const leaves = trouble && !byServer;
+  // Most leave early: at the end of a small body there is nothing left to break off.
+  const fault = leaves ? { kind: random.pick(LEAVINGS), at: random.whole(0, random.whole(0, total)) } : null;
+  // Nobody but the server itself ends a connection whose client is silent: by the transfers' timeout, or by its own hand.
+  const destroyAfter = fault?.kind === 'silence' && random.chance(0.5) ? random.whole(10, 200) : undefined;
   return {
     id,
     kind,
     requests,
     total,
     slow: random.chance(0.25),
-    timeout: 0,
-    fault: leaves ? { kind: random.pick(LEAVINGS), at: random.whole(0, total) } : null,
-    ...(leaves && { timeout: TIMEOUT_MS }),
+    timeout: leaves && destroyAfter === undefined ? TIMEOUT_MS : 0,
+    destroyAfter,
+    fault,
   };
 }
 

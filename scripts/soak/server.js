@@ -17,11 +17,28 @@ const { perform, performCalls, counts } = require('./perform');
 const { lengthOf } = require('./plan');
 const { startTrouble } = require('./trouble');
 
-let running = 0;
+/** A transfer that is still there so long after its socket was destroyed has not heard of it. */
+const LATE_MS = 1000;
 
-/** Runs a plan to its end and reports it. */
-async function run(id, work) {
+let running = 0;
+let late = 0;
+
+/**
+ * Runs a plan to its end and reports it.
+ * @param {string} id
+ * @param {() => Promise<any[]>} work
+ * @param {import('node:net').Socket} socket
+ * @param {number} [destroyAfter] milliseconds after which the socket is destroyed under it
+ */
+async function run(id, work, socket, destroyAfter) {
   running++;
+  let timer;
+  if (destroyAfter !== undefined) {
+    timer = setTimeout(() => {
+      socket.destroy();
+      timer = setTimeout(() => late++, LATE_MS);
+    }, destroyAfter);
+  }
   let results;
   try {
     results = await work();
@@ -29,6 +46,7 @@ async function run(id, work) {
     results = [{ code: error.code ?? String(error.stack), bytes: 0 }];
   }
   running--;
+  clearTimeout(timer);
   process.send({ report: id, results });
   return results.every(({ code }) => code === null);
 }
@@ -39,7 +57,7 @@ const decode = (text) => JSON.parse(Buffer.from(text, 'base64url').toString());
 /** @param {any} where */
 function makeHandler(where) {
   return async (req, res) => {
-    const { request, timeout, kind } = decode(req.url.slice(1));
+    const { request, timeout, kind, destroyAfter } = decode(req.url.slice(1));
     const here = { ...where, timeout };
     req.on('error', () => {});
     res.on('error', () => {});
@@ -50,7 +68,7 @@ function makeHandler(where) {
       out = createGzip({ level: 1 });
       pipeline(out, res, () => {});
     }
-    const ok = await run(request.id, () => perform(out, request, here));
+    const ok = await run(request.id, () => perform(out, request, here), req.socket, destroyAfter);
     if (ok) out.end();
     else res.destroy();
   };
@@ -86,11 +104,12 @@ function makeListener(where) {
       socket.off('data', hear);
       socket.off('end', leave);
       socket.resume();
-      const { request, timeout, kind } = decode(text.trim());
+      const { request, timeout, kind, destroyAfter } = decode(text.trim());
       const here = { ...where, timeout };
-      run(request.id, () =>
-        kind === 'call' ? performCalls(socket, request, here) : perform(socket, request, here),
-      ).then((ok) => (ok ? socket.end() : socket.destroy()));
+      const work = kind === 'call' ? performCalls : perform;
+      run(request.id, () => work(socket, request, here), socket, destroyAfter).then((ok) =>
+        ok ? socket.end() : socket.destroy(),
+      );
     });
   };
 }
@@ -140,6 +159,7 @@ async function measure() {
   const { rss, heapUsed, external } = process.memoryUsage();
   return {
     running,
+    late,
     fds: tally(descriptors()),
     threads: threads().all,
     handles: tally(process.getActiveResourcesInfo()),

@@ -38,6 +38,7 @@ function printTable(tally, before, after, troubles) {
     ['mismatches', tally.wrong.length + sum('wrong'), 0],
     ['connections that hang', tally.hung, 0],
     ['transfers without an end', after.running, 0],
+    ['transfers that outlive their socket', after.late, 0],
     ["callbacks in another's context", after.wrongContext, 0],
     ['failures of the run itself', failures.length, 0],
     ['descriptors left open', more(before.fds, after.fds).length, 0],
