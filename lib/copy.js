@@ -4,7 +4,6 @@
  * The way through JS: read and write, with backpressure. And the one predicate that chooses it.
  */
 
-const fs = require('node:fs');
 const http = require('node:http');
 const net = require('node:net');
 const { whenClosed } = require('./closing');
@@ -13,6 +12,7 @@ const { disabled, native, support } = require('./native');
 const { socketOf } = require('./plain');
 const response = require('./response');
 const socketWrite = require('./socket-write');
+const sources = require('./source');
 
 /**
  * @typedef {import('./transfer').Transfer} Transfer
@@ -62,11 +62,9 @@ function reason(out, source) {
   if (native === null || !support.available) return 'unsupported';
   if (source.size < 0) return 'unsized';
   if (source.id === 0) return 'EMFILE';
-  if (out instanceof http.OutgoingMessage) {
-    if (!response.isPlain(out)) return 'patched';
-    return socketReason(socketOf(out));
-  }
-  return socketReason(out);
+  if (!(out instanceof http.OutgoingMessage)) return socketReason(out);
+  // First what cannot be otherwise: some runtimes' messages have writes of their own because they have no such socket.
+  return socketReason(socketOf(out)) ?? (response.isPlain(out) ? undefined : 'patched');
 }
 
 /**
@@ -274,14 +272,13 @@ class Copier {
     const { transfer } = this;
     const source = /** @type {Source} */ (transfer.source);
     const wanted = transfer.length < 0 ? CHUNK : Math.min(CHUNK, transfer.length - at);
-    const buffer = Buffer.allocUnsafeSlow(wanted);
     return this.until(
       new Promise((resolve, reject) => {
         const read = (/** @type {number | null} */ place) =>
-          fs.read(source.fd, buffer, 0, wanted, place, (error, bytes) => {
+          sources.read(source, wanted, place, (error, bytes) => {
             if (error?.code === 'ESPIPE' && place !== null && transfer.offset === 0) return read(null);
             if (error) reject(error);
-            else resolve(buffer.subarray(0, bytes));
+            else resolve(bytes);
           });
         read(transfer.offset + at);
       }),

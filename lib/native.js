@@ -24,6 +24,7 @@ const path = require('node:path');
  * @property {(path: Uint8Array, report: Float64Array) => number} openCached
  * @property {(path: Uint8Array, done: Done) => number} open
  * @property {(fd: number, report: Float64Array) => number} adopt
+ * @property {(source: number, length: number, place: number) => Promise<Uint8Array | number> | number} read
  * @property {(source: number) => number} position
  * @property {(source: number, to: number) => number} seek
  * @property {(source: number) => void} release

@@ -5,11 +5,11 @@
  * needs none.
  */
 
-const fs = require('node:fs');
 const errors = require('./errors');
 const { bufferOf, fileRange, joined } = require('./flight');
 const { isLast } = require('./piece');
 const plain = require('./plain');
+const sources = require('./source');
 
 /** Bytes per read. */
 const CHUNK = 64 * 1024;
@@ -52,17 +52,16 @@ class Rest {
     const { batch, range, transfer } = this;
     const left = range.length - this.at;
     if (left === 0) return this.write(this.tail, () => batch.restWritten(this.flight));
-    const { fd } = /** @type {import('./source').Source} */ (transfer.source);
-    const buffer = Buffer.allocUnsafeSlow(Math.min(CHUNK, left));
-    fs.read(fd, buffer, 0, buffer.length, range.offset + this.at, (error, bytes) => {
+    const source = /** @type {import('./source').Source} */ (transfer.source);
+    sources.read(source, Math.min(CHUNK, left), range.offset + this.at, (error, bytes) => {
       if (this.isOver) return;
       if (error) return batch.abandon(transfer, /** @type {any} */ (error));
-      if (bytes === 0) {
+      if (bytes.length === 0) {
         return batch.abandon(transfer, errors.truncated(transfer.length, transfer.fileBytes));
       }
-      this.at += bytes;
+      this.at += bytes.length;
       this.begun = true;
-      this.write(buffer.subarray(0, bytes), () => this.read());
+      this.write(bytes, () => this.read());
     });
   }
 

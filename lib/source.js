@@ -94,7 +94,7 @@ function open({ path, shown }, done) {
     done(errors.accessDenied(shown));
     return nothing;
   }
-  if (native === null) return openByFs(path, done);
+  if (native === null || !mayRead(shown)) return openByFs(path, done);
   // A path that is no UTF-8 has no text that is its own.
   const key = shown.includes('\ufffd') ? path.toString('latin1') : shown;
   if (local.has(key)) {
@@ -106,6 +106,16 @@ function open({ path, shown }, done) {
     if (answer !== EAGAIN) local.delete(key);
   }
   return openByEngine(path, key, shown, done);
+}
+
+/**
+ * Deno's permissions, which native code does not meet by itself. What they do not grant is for `fs` to ask for, or to
+ * refuse.
+ * @param {string} path
+ */
+function mayRead(path) {
+  const { permissions } = /** @type {any} */ (globalThis).Deno ?? {};
+  return !permissions?.querySync || permissions.querySync({ name: 'read', path }).state === 'granted';
 }
 
 /**
@@ -205,6 +215,44 @@ function ours(fd, size) {
 }
 
 /**
+ * Does `fs` read from a descriptor that it has not opened itself? Some runtimes' knows its own alone.
+ * @type {boolean | undefined}
+ */
+let fsKnows;
+
+/** @param {number} fd one of ours, which is open */
+function isKnown(fd) {
+  try {
+    fs.fstatSync(fd);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Reads up to `length` bytes at a place, or from the file's own position if it is null. None are its end.
+ * @param {Source} source
+ * @param {number} length
+ * @param {number | null} place
+ * @param {(error: NodeJS.ErrnoException | null, bytes: Uint8Array) => void} done
+ */
+function read(source, length, place, done) {
+  if (source.id !== 0) fsKnows ??= isKnown(source.fd);
+  if (native === null || source.id === 0 || fsKnows) {
+    const buffer = Buffer.allocUnsafeSlow(length);
+    fs.read(source.fd, buffer, 0, length, place, (error, bytes) => done(error, buffer.subarray(0, bytes)));
+    return;
+  }
+  Promise.resolve(native.read(source.id, length, place ?? NaN)).then((answer) => {
+    if (typeof answer === 'number') done(errors.systemError(answer, 'read'), NOTHING);
+    else done(null, answer);
+  });
+}
+
+const NOTHING = new Uint8Array(0);
+
+/**
  * The file's own position; 0 for what has none, such as a pipe.
  * @param {Source} source
  */
@@ -224,4 +272,4 @@ function seek(source, to) {
   native?.seek(source.id, to);
 }
 
-module.exports = { adopt, open, position, seek };
+module.exports = { adopt, open, read, position, seek };

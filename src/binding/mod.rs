@@ -8,7 +8,7 @@
 //! | `init`, `syscall`, `constants` | `platform.rs` |
 //! | `sendfileSync`, `sendfile` | `call.rs` |
 //! | `waitWritable`, `cancel`, `progress` | `wait.rs` |
-//! | `openCached`, `open`, `adopt`, `position`, `seek`, `release` | `source.rs` |
+//! | `openCached`, `open`, `adopt`, `read`, `position`, `seek`, `release` | `source.rs` |
 //! | `isStreamSocket`, `transfer` | `transfer.rs` |
 
 mod args;

@@ -2,9 +2,11 @@
 //! one never closes a file under a thread.
 
 use std::ffi::CString;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::Arc;
 
-use napi::{Env, Result};
+use napi::bindgen_prelude::{AsyncTask, Buffer, Either};
+use napi::{Env, Result, Task};
 use napi_derive::napi;
 
 use super::args::{answer, borrow, fill, size, Array};
@@ -46,6 +48,56 @@ pub fn open(env: Env, path: &[u8], done: Done<'_>) -> Result<f64> {
 #[napi]
 pub fn adopt(env: Env, fd: i32, report: Array<'_>) -> Result<f64> {
     keep(&env, borrow(fd).and_then(open::adopt), report)
+}
+
+/// A read on the pool.
+pub struct Reading {
+    file: Arc<OwnedFd>,
+    length: usize,
+    place: Option<u64>,
+}
+
+impl Task for Reading {
+    type Output = std::result::Result<Vec<u8>, i32>;
+    type JsValue = Either<Buffer, f64>;
+
+    fn compute(&mut self) -> Result<Self::Output> {
+        // Not into JS's memory: whether that outlives this thread is for each runtime to say.
+        let mut buffer = vec![0; self.length];
+        let outcome = match self.place {
+            Some(place) => posix::pread(self.file.as_fd(), &mut buffer, place),
+            None => posix::read(self.file.as_fd(), &mut buffer),
+        };
+        if outcome.errno != 0 {
+            return Ok(Err(outcome.errno));
+        }
+        buffer.truncate(usize::try_from(outcome.sent).unwrap_or(0));
+        Ok(Ok(buffer))
+    }
+
+    fn resolve(&mut self, _: Env, read: Self::Output) -> Result<Self::JsValue> {
+        Ok(match read {
+            Ok(bytes) => Either::A(bytes.into()),
+            Err(errno) => Either::B(answer(Err(errno))),
+        })
+    }
+}
+
+/// Reads from a source on libuv's pool, for where `fs` cannot: at `place`, or NaN: from its own position. Resolves with
+/// the bytes, none at the end, or an errno.
+#[napi]
+pub fn read(env: Env, source: u32, length: u32, place: f64) -> Result<Either<AsyncTask<Reading>, f64>> {
+    here(&env, |environment| {
+        let place = if place.is_nan() { Ok(None) } else { size(place).map(Some) };
+        let held = environment.sources.get(&source).ok_or(libc::EBADF);
+        match (held, place) {
+            (Ok(held), Ok(place)) => {
+                let file = Arc::clone(&held.file);
+                Either::A(AsyncTask::new(Reading { file, length: length as usize, place }))
+            }
+            (Err(errno), _) | (_, Err(errno)) => Either::B(answer(Err(errno))),
+        }
+    })
 }
 
 /// The file's own position, or an errno.

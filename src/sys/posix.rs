@@ -248,6 +248,12 @@ pub fn pread(fd: BorrowedFd<'_>, buffer: &mut [u8], offset: u64) -> Outcome {
     outcome(unsafe { libc::pread(fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), offset) })
 }
 
+/// read(2): reads from the descriptor's own position and moves it, or from what has none.
+pub fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Outcome {
+    // SAFETY: `buffer` is live, writable and as long as said.
+    outcome(unsafe { libc::read(fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len()) })
+}
+
 /// What the kernel would find out at the first byte of the file: for calls that send none, or others before it.
 ///
 /// # Errors
@@ -454,5 +460,16 @@ mod tests {
         assert_eq!(&buffer, b"89\0\0");
         assert_eq!(position(file.as_fd()), Ok(0));
         assert_eq!(pread(file.as_fd(), &mut buffer, 10), Outcome::sent(0));
+    }
+
+    #[test]
+    fn reading_without_a_place_moves_the_position() {
+        let file = Temp::of(b"0123456789").open();
+        let mut buffer = [0; 8];
+        assert_eq!(read(file.as_fd(), &mut buffer), Outcome::sent(8));
+        assert_eq!(&buffer, b"01234567");
+        assert_eq!(position(file.as_fd()), Ok(8));
+        assert_eq!(read(file.as_fd(), &mut buffer), Outcome::sent(2));
+        assert_eq!(read(file.as_fd(), &mut buffer), Outcome::sent(0));
     }
 }
