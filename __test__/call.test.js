@@ -19,7 +19,6 @@ const {
   fdOf,
   listen,
   openFds,
-  openFifo,
   pattern,
   positionOf,
   rawPair,
@@ -32,15 +31,13 @@ const {
   tmpPath,
   until,
 } = require('./helpers');
-const { atEnd, closeAll, fifo, fileOf, open, pair } = require('./raw');
+const { atEnd, closeAll, fifo, fileOf, occupyPool, open, pair, POOL } = require('./raw');
 
 const { sendfile, sendfileSync, waitWritable } = rsSendfile;
 const KiB = 1024;
 const GiB = 1024 ** 3;
 /** The most that Linux moves by one call. */
 const MOST = 0x7fff_f000;
-/** Threads of libuv's pool. */
-const POOL = Number(process.env.UV_THREADPOOL_SIZE ?? 4);
 
 const onLinux = process.platform === 'linux' ? describe : describe.skip;
 const hasIPv6 = Object.values(os.networkInterfaces())
@@ -650,23 +647,6 @@ onLinux('SIGPIPE', () => {
     expect(await runInChild(program(text))).toMatchObject({ code: 0, stdout: 'EPIPE\n' });
   });
 });
-
-/** Occupies every thread of libuv's pool until the returned function is called, or the test is over. */
-async function occupyPool() {
-  const pipes = Array.from({ length: POOL }, openFifo);
-  // Nobody has them open: opening one for reading waits for a writer.
-  for (const { fd } of pipes) fs.closeSync(fd);
-  const opened = Promise.all(pipes.map(({ path }) => fs.promises.open(path, 'r')));
-  let released;
-  const release = async () => {
-    const writers = pipes.map(({ path }) => fs.openSync(path, fs.constants.O_RDWR | fs.constants.O_NONBLOCK));
-    for (const handle of await opened) await handle.close();
-    for (const fd of writers) fs.closeSync(fd);
-  };
-  const once = () => (released ??= release());
-  atEnd(once);
-  return once;
-}
 
 onLinux('sendfile, when its fds are closed at once', () => {
   test('and other files are opened in their place, no byte goes astray', async () => {
