@@ -8,6 +8,8 @@ const { randomFillSync } = require('node:crypto');
 
 /** The marker's property that holds its piece. */
 const kPiece = Symbol('rs-sendfile piece');
+/** Every copy of this package in the process knows a marker by this, its own or not. */
+const kMarker = Symbol.for('rs-sendfile marker');
 
 /** The most bytes of one marker: memory that is reserved and, but for its first page, never touched. */
 const MARKER_MAX = 64 * 1024 * 1024;
@@ -33,7 +35,16 @@ function markerOf(piece) {
   }
   const marker = /** @type {any} */ (blank.subarray(0, piece.length));
   marker[kPiece] = piece;
+  marker[kMarker] = true;
   return marker;
+}
+
+/**
+ * Is this the marker of another copy of this package, whose piece is unknown here?
+ * @param {any} chunk
+ */
+function isForeign(chunk) {
+  return chunk[kMarker] === true && chunk[kPiece] === undefined;
 }
 
 /**
@@ -70,4 +81,4 @@ function byteLength(chunk, encoding) {
   return typeof chunk === 'string' ? Buffer.byteLength(chunk, encoding) : chunk.byteLength;
 }
 
-module.exports = { kPiece, MARKER_MAX, byteLength, isCopy, isLast, markerOf };
+module.exports = { kPiece, MARKER_MAX, byteLength, isCopy, isForeign, isLast, markerOf };

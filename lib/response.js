@@ -108,11 +108,14 @@ function forget({ out, setLength }) {
   if (setLength && !out.headersSent) out.removeHeader('Content-Length');
 }
 
-/** Bytes of our transfers to a message whose other bytes cannot be counted. */
-const kCounted = Symbol('rs-sendfile counted');
+/**
+ * Bytes of transfers to a message whose other bytes cannot be counted. This and the ledger are known to all copies of
+ * this package in the process: a body may be made by several.
+ */
+const kCounted = Symbol.for('rs-sendfile counted');
 
 /** A message's ledger: a property of it, as it changes with every request. */
-const kLedger = Symbol('rs-sendfile ledger');
+const kLedger = Symbol.for('rs-sendfile ledger');
 
 /**
  * Counts a body's bytes from our first transfer on, so that one that ends short or long never leaves its connection to

@@ -15,7 +15,7 @@ const http = require('node:http');
 const net = require('node:net');
 const { Batch } = require('./batch');
 const errors = require('./errors');
-const { byteLength, isCopy, kPiece, MARKER_MAX, markerOf } = require('./piece');
+const { byteLength, isCopy, isForeign, kPiece, MARKER_MAX, markerOf } = require('./piece');
 const plain = require('./plain');
 
 /**
@@ -59,8 +59,7 @@ class Channel {
       },
     );
     const writev = define(socket, '_writev', (/** @type {any} */ chunks, /** @type {any} */ done) => {
-      if (this.pending.length > 0 && chunks.some((/** @type {any} */ entry) => this.isForged(entry.chunk)))
-        return this.refuse(done);
+      if (chunks.some((/** @type {any} */ entry) => this.isForged(entry.chunk))) return this.refuse(done);
       if (chunks.some(isMarker)) return new Batch(this, chunks, done).run();
       for (const { chunk, encoding } of chunks) this.pass(chunk, encoding);
       return plain.writev.call(socket, chunks, done);
@@ -101,10 +100,11 @@ class Channel {
   }
 
   /**
-   * Somebody has copied a marker, and this is the copy.
+   * Somebody has copied a marker, and this is the copy; or it has come to the wrong one of two copies of this package.
    * @param {any} chunk
    */
   isForged(chunk) {
+    if (isForeign(chunk)) return true;
     const [next] = this.pending;
     return next !== undefined && chunk[kPiece] === undefined && isCopy(chunk, next.length);
   }

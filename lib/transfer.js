@@ -31,9 +31,10 @@ const { Watch } = require('./watch');
 /**
  * A stream's transfers that wait for their turn to be queued, in the order of the calls: a path takes time to open, and
  * the next call must not overtake it. A property of the stream: a WeakMap that changes with every request is work for
- * every collection of garbage.
+ * every collection of garbage. Other copies of this package in the process stand in the same line: theirs must not
+ * overtake ours either.
  */
-const kLine = Symbol('rs-sendfile line');
+const kLine = Symbol.for('rs-sendfile line');
 
 /** What waits for this runs in the next microtask. */
 const next = Promise.resolve();
