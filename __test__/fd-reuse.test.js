@@ -10,7 +10,7 @@ const { closeAll, keep } = require('./streams');
 
 afterEach(closeAll);
 
-const CHURN_MS = 3000;
+const CHURN_MS = 2000;
 const SIZE = 256 * 1024;
 const TAGS = 16;
 /** Files that hold nothing but their own number. */
