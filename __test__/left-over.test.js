@@ -14,6 +14,7 @@ const program = `
   const { transfer } = require('.');
   const { listen, readAll } = require('./__test__/helpers');
   const file = ${JSON.stringify(file)};
+  const version = require('node:fs').readFileSync('/proc/version').length;
   const alive = new Set();
   let made = 0;
   createHook({
@@ -35,6 +36,8 @@ const program = `
       await readAll(req);
       await transfer(res, '/no/such/file').catch(() => {});
       await transfer(res, file, { signal: AbortSignal.abort() }).catch(() => {});
+      // Its size says nothing: it is copied, and the response is chunked.
+      await transfer(res, '/proc/version');
       await transfer(res, file, { signal: new AbortController().signal, timeout: 60_000, onProgress() {} });
       res.end();
     });
@@ -49,7 +52,7 @@ const program = `
       req.end();
       const [res] = await answer;
       const body = await readAll(res);
-      if (body.length !== 300_000) throw new Error(body.length + ' bytes');
+      if (body.length !== 300_000 + version) throw new Error(body.length + ' bytes');
     };
     const state = () => [...nears, ...fars].map((socket) => [listeners(socket), Object.getOwnPropertySymbols(socket).length]);
     for (let i = 0; i < 5; i++) await exchange();
@@ -64,13 +67,18 @@ const program = `
   })();
 `;
 
-test('sockets of an agent keep no listener, no property and no async resource of 100 requests', async () => {
-  const { code, stdout, stderr } = await runInChild(program, { args: ['--expose-gc'] });
-  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-  const { made, sockets, before, after } = JSON.parse(stdout);
-  expect({ made, sockets }).toEqual({ made: 105 * 3, sockets: 2 });
-  expect(after.state).toEqual(before.state);
-  expect(after.active).toBe(before.active);
-  // The last of them may be held by the machine's stack.
-  expect(after.alive).toBeLessThanOrEqual(4);
-});
+const onLinux = process.platform === 'linux' ? test : test.skip;
+
+onLinux(
+  'sockets of an agent keep no listener, no property and no async resource of 100 requests',
+  async () => {
+    const { code, stdout, stderr } = await runInChild(program, { args: ['--expose-gc'] });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const { made, sockets, before, after } = JSON.parse(stdout);
+    expect({ made, sockets }).toEqual({ made: 105 * 4, sockets: 2 });
+    expect(after.state).toEqual(before.state);
+    expect(after.active).toBe(before.active);
+    // The last of them may be held by the machine's stack.
+    expect(after.alive).toBeLessThanOrEqual(4);
+  },
+);
