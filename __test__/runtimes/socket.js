@@ -100,6 +100,29 @@ test('a slow reader gets all', async () => {
   near.destroy();
 });
 
+test('a unix socket, with small buffers', async () => {
+  const { near, far } = await socketPair({ unix: true });
+  const received = readAll(far);
+  near.write('before');
+  assert.strictEqual(await transfer(near, file.path), SIZE);
+  near.end('after');
+  assertBytes(await received, Buffer.concat([Buffer.from('before'), file.bytes, Buffer.from('after')]));
+});
+
+test('a handle whose socket is destroyed names no fd any more', async () => {
+  for (const leave of [({ near }) => near.destroy(), ({ far }) => far.resetAndDestroy()]) {
+    const { near, far } = await pair();
+    const handle = near._handle;
+    const closed = new Promise((resolve) => near.once('close', resolve));
+    near.resume();
+    leave({ near, far });
+    await closed;
+    assert.ok(near._handle === null || !(near._handle.fd >= 0));
+    assert.ok(!(handle.fd >= 0));
+    far.destroy();
+  }
+});
+
 const huge = sample(0);
 fs.truncateSync(huge.path, 64 << 20);
 

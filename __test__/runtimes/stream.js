@@ -1,5 +1,6 @@
 'use strict';
 
+const { once } = require('node:events');
 const fs = require('node:fs');
 const path = require('node:path');
 const { PassThrough, Writable } = require('node:stream');
@@ -46,8 +47,11 @@ test('TLS gets the bytes', async () => {
   });
   const port = await listen(server);
   const client = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false });
-  const received = await readAll(client);
-  assertBytes(received, file.bytes);
+  // By 'data': an iteration over a TLS client that begins before its handshake hangs in Deno 2.9, whoever sends.
+  const chunks = [];
+  client.on('data', (chunk) => chunks.push(chunk));
+  await once(client, 'end');
+  assertBytes(Buffer.concat(chunks), file.bytes);
   assert.strictEqual(lastWay(), 'copy: TLS');
   server.close();
 });
