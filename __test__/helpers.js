@@ -12,6 +12,7 @@ const http = require('node:http');
 const net = require('node:net');
 const os = require('node:os');
 const path = require('node:path');
+const { nodeOptions } = require('./ways');
 
 const root = path.join(__dirname, '..');
 const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'rs-sendfile-'));
@@ -126,7 +127,7 @@ async function httpServer(handler, options = {}) {
 async function runInChild(program, { args = [], env = {}, timeout = 30_000 } = {}) {
   const child = spawn(process.execPath, [...args, '-e', program], {
     cwd: root,
-    env: { ...process.env, NODE_OPTIONS: '', ...env },
+    env: { ...process.env, NODE_OPTIONS: nodeOptions, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const timer = setTimeout(() => child.kill('SIGKILL'), timeout);

@@ -12,6 +12,7 @@ const net = require('node:net');
 const { transfer } = require('..');
 const { openFds, pattern, readAll, root, runInChild, socketPair, tmpFile, until } = require('./helpers');
 const { connect, httpServer } = require('./http-client');
+const { nodeOptions } = require('./ways');
 
 const large = tmpFile(64 * 1024 * 1024);
 const small = tmpFile(pattern(1000, 2));
@@ -22,7 +23,7 @@ const turn = () => new Promise(setImmediate);
 async function program(text) {
   const child = spawn(process.execPath, ['-e', text], {
     cwd: root,
-    env: { ...process.env, NODE_OPTIONS: '', ...env },
+    env: { ...process.env, NODE_OPTIONS: nodeOptions, ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const ended = once(child, 'close');

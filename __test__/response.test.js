@@ -458,18 +458,14 @@ describe('a write that is not Node’s own', () => {
     expect((await result.sent).code ?? 'whole').toMatch(/ERR_STREAM_PREMATURE_CLOSE|whole/);
   });
 
-  test('somebody below copies the chunk: a rejection and a dead connection, never zeros', async () => {
-    const results = [];
-    const { port } = await httpServer((_req, res) => {
+  test('below the response, that copies the chunk: every byte goes through it', async () => {
+    const answer = await ask(async (_req, res) => {
       const { _send: send } = res;
       res._send = (data, ...rest) => send.call(res, copyOf(data), ...rest);
-      results.push(outcome(transfer(res, file)));
+      expect(await transfer(res, file)).toBe(bytes.length);
+      res.end();
     });
-    const client = connect(port);
-    client.send('/');
-    const all = await client.rest();
-    expect(all.includes(Buffer.alloc(16))).toBe(false);
-    expect(await Promise.all(results)).toEqual([{ code: 'ERR_STREAM_PREMATURE_CLOSE', bytesSent: 0 }]);
+    expect(answer).toMatchObject(whole);
   });
 
   const copyOf = (chunk) => (typeof chunk === 'string' ? chunk : Buffer.from(chunk));

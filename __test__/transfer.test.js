@@ -143,7 +143,7 @@ describe('a null offset', () => {
     const fd = openFile(pattern(2 << 20));
     const abort = new AbortController();
     const sending = transfer(near, fd, { offset: null, headers: '12345', signal: abort.signal });
-    await underWay(near);
+    await underWay(near, 5);
     abort.abort();
     const { bytesSent } = await failure(sending);
     expect(bytesSent).toBeGreaterThan(5);

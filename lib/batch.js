@@ -150,6 +150,7 @@ class Batch {
     const headBuffer = joined(head);
     const flight = new Flight(piece, headBuffer, before, marker, marker + 1 + behind.length);
     this.flight = flight;
+    if (transfer.inJs) return this.copyRest(flight, 0);
     const source = /** @type {import('./source').Source} */ (transfer.source);
     const { offset, length } = fileRange(piece);
     const fd = socket._handle.fd;
@@ -275,7 +276,11 @@ class Batch {
   stopped(flight, sent, error) {
     const { transfer } = flight.piece;
     const spare =
-      !transfer.isHttp && transfer.sent === 0 && error.code === 'ABORT_ERR' && !this.socket.destroyed;
+      !transfer.isHttp &&
+      transfer.sent === 0 &&
+      !flight.rest?.begun &&
+      error.code === 'ABORT_ERR' &&
+      !this.socket.destroyed;
     if (!spare) return this.abandon(transfer, error);
     // Nothing of it has left: the stream goes on without it, and other writers' bytes before it are still owed.
     this.channel.drop(transfer, error, true);
@@ -307,7 +312,16 @@ class Batch {
    * @param {NodeJS.ErrnoException & { code: string }} error
    */
   broken(transfer, error) {
-    if (!LEFT.has(error.code)) return this.abandon(transfer, error);
+    if (LEFT.has(error.code)) this.closed(transfer, error);
+    else this.abandon(transfer, error);
+  }
+
+  /**
+   * The other side has left, or the socket was destroyed.
+   * @param {Transfer} transfer
+   * @param {Error} error
+   */
+  closed(transfer, error) {
     this.channel.drop(transfer, errors.prematureClose(error));
     this.end(error);
   }
@@ -316,17 +330,17 @@ class Batch {
    * Goes on in JS. It stays in flight, so that a signal and a close find it.
    * @param {Flight} flight
    * @param {number} sent
-   * @param {number} errno
+   * @param {number} [errno] why
    */
   copyRest(flight, sent, errno) {
     const { transfer } = flight.piece;
     transfer.method = 'copy';
-    transfer.reason ??= errors.errnoName(errno);
+    if (errno) transfer.reason ??= errors.errnoName(errno);
     transfer.lasts();
     this.flight = flight;
     flight.id = 0;
     flight.rest = new Rest(this, flight, sent);
-    flight.rest.start();
+    transfer.resource.runInAsyncScope(flight.rest.start, flight.rest);
   }
 
   /** @param {Flight} flight */
@@ -341,6 +355,7 @@ class Batch {
     const { stopping } = this;
     this.flight = null;
     this.stopping = null;
+    flight.rest?.count();
     if (stopping) this.stopped(flight, flight.sent, stopping);
   }
 
@@ -364,7 +379,7 @@ class Batch {
   cancel(flight, hangUp) {
     if (flight.rest) {
       // What waits in the socket cannot be taken back; before that, the write that is under way is still owed.
-      if (flight.rest.begun || hangUp) this.restStopped(flight);
+      if (flight.rest.begun || !flight.rest.writing || hangUp) this.restStopped(flight);
       return;
     }
     const sent = native?.cancel(flight.id, hangUp) ?? -1;
@@ -427,7 +442,9 @@ class Batch {
   /** @param {Transfer} transfer */
   movingOf(transfer) {
     const { flight } = this;
-    return flight && flight.id > 0 && flight.piece.transfer === transfer ? flight.own(flight.now()) : 0;
+    if (flight?.piece.transfer !== transfer) return 0;
+    if (flight.rest) return flight.rest.moving();
+    return flight.id > 0 ? flight.own(flight.now()) : 0;
   }
 }
 

@@ -1,7 +1,7 @@
 'use strict';
 
 /**
- * The way through JS: read and write, with backpressure. And the one predicate that chooses it.
+ * The way through JS: read and write, with backpressure. And the predicates that choose it.
  */
 
 const http = require('node:http');
@@ -52,33 +52,51 @@ function unusable(out) {
 }
 
 /**
- * Why a transfer cannot take the kernel's way; undefined if it can.
+ * Why a transfer cannot be a write in a socket's own queue, and has to go through the stream's `write`; undefined if it
+ * can.
  * @param {any} out
  * @param {Source} source
  * @returns {string | undefined}
  */
-function reason(out, source) {
-  if (disabled) return 'RS_SENDFILE_DISABLE';
-  if (native === null || !support.available) return 'unsupported';
+function refusal(out, source) {
+  // Nobody can make a place for it in a queue without its length.
   if (source.size < 0) return 'unsized';
-  if (source.id === 0) return 'EMFILE';
-  if (!(out instanceof http.OutgoingMessage)) return socketReason(out);
+  if (!(out instanceof http.OutgoingMessage)) return socketRefusal(out);
   // First what cannot be otherwise: some runtimes' messages have writes of their own because they have no such socket.
-  return socketReason(socketOf(out)) ?? (response.isPlain(out) ? undefined : 'patched');
+  return socketRefusal(socketOf(out)) ?? (response.isPlain(out) ? undefined : 'patched');
 }
 
 /**
  * @param {any} socket
  * @returns {string | undefined}
  */
-function socketReason(socket) {
+function socketRefusal(socket) {
   if (socket?.encrypted) return 'TLS';
   if (!socketWrite.isPlain(socket)) return 'not a plain socket';
-  if (socket.connecting) return undefined;
-  const fd = socket._handle?.fd;
-  if (!(fd >= 0)) return 'no fd';
-  if (socketWrite.channelOf(socket) === undefined && !native?.isStreamSocket(fd)) return 'not a socket';
-  return undefined;
+  return socket.connecting || socket._handle?.fd >= 0 ? undefined : 'no fd';
+}
+
+/**
+ * Why no transfer's bytes may leave past JS in this process; undefined if they may.
+ * @returns {string | undefined}
+ */
+function processReason() {
+  if (disabled) return 'RS_SENDFILE_DISABLE';
+  return native === null || !support.available ? 'unsupported' : undefined;
+}
+
+/**
+ * Why the bytes of a transfer that has its place in a socket's queue are read and written in JS all the same;
+ * undefined if the native side sends them.
+ * @param {any} out
+ * @param {Source} source
+ * @returns {string | undefined}
+ */
+function queuedReason(out, source) {
+  if (source.id === 0) return 'EMFILE';
+  const socket = out instanceof http.OutgoingMessage ? socketOf(out) : out;
+  const known = socket.connecting || socketWrite.channelOf(socket) !== undefined;
+  return known || native?.isStreamSocket(socket._handle.fd) ? undefined : 'not a socket';
 }
 
 /**
@@ -102,6 +120,7 @@ class Copier {
   constructor(transfer) {
     this.transfer = transfer;
     this.out = transfer.out;
+    this.keepsLine = true;
     /** Write callbacks can be relied on: nobody stands between us and the stream. */
     this.callsBack = !(this.out instanceof http.OutgoingMessage) || response.isPlain(this.out);
     /** @type {Error | null} */
@@ -286,4 +305,4 @@ class Copier {
   }
 }
 
-module.exports = { check, unusable, reason, begin };
+module.exports = { check, unusable, refusal, processReason, queuedReason, begin };

@@ -4,7 +4,7 @@
  * A piece of a transfer: what stands behind one marker chunk.
  */
 
-const { randomFillSync } = require('node:crypto');
+const { randomBytes } = require('node:crypto');
 
 /** The marker's property that holds its piece. */
 const kPiece = Symbol('rs-sendfile piece');
@@ -15,12 +15,14 @@ const kMarker = Symbol.for('rs-sendfile marker');
 const MARKER_MAX = 64 * 1024 * 1024;
 /**
  * What every marker begins with. Markers are known by identity; but somebody between us and the socket may copy a
- * chunk, and by this the copy is known for what it is before it goes out.
+ * chunk, and by this the copy is known for what it is before it goes out. Of signs that survive being made a text of
+ * any encoding, of either case, or part of a page.
  */
 const TOKEN_BYTES = 32;
-/** Shorter ones could be anybody's bytes. */
-const TOKEN_LEAST = 12;
-const token = randomFillSync(Buffer.alloc(TOKEN_BYTES));
+const SIGNS = '!#$%()*+,-./0123456789:;=?@[]^_{|}~';
+const token = Array.from(randomBytes(TOKEN_BYTES), (byte) => SIGNS[byte % SIGNS.length]).join('');
+/** So much of it is nobody else's. Shorter markers could be anybody's bytes. */
+const known = token.slice(0, 12);
 /** @type {Buffer | undefined} */
 let blank;
 
@@ -31,7 +33,7 @@ let blank;
 function markerOf(piece) {
   if (!blank) {
     blank = Buffer.alloc(MARKER_MAX);
-    token.copy(blank);
+    blank.write(token, 'latin1');
   }
   const marker = /** @type {any} */ (blank.subarray(0, piece.length));
   marker[kPiece] = piece;
@@ -39,6 +41,7 @@ function markerOf(piece) {
   return marker;
 }
 
+/**
 /**
  * Is this the marker of another copy of this package, whose piece is unknown here?
  * @param {any} chunk
@@ -48,13 +51,13 @@ function isForeign(chunk) {
 }
 
 /**
- * Is this, or does it hold, the copy of a marker of so many bytes?
- * @param {unknown} chunk
- * @param {number} length
+ * Is this, or does it hold, the copy of a marker?
+ * @param {string | Uint8Array} chunk
+ * @param {BufferEncoding} [encoding]
  */
-function isCopy(chunk, length) {
-  if (typeof chunk === 'string' || length < TOKEN_LEAST) return false;
-  return /** @type {Buffer} */ (chunk).indexOf(token.subarray(0, Math.min(TOKEN_BYTES, length))) >= 0;
+function isCopy(chunk, encoding) {
+  if (typeof chunk !== 'string') return Buffer.prototype.includes.call(chunk, known);
+  return chunk.includes(known) || Buffer.from(chunk, encoding).includes(known);
 }
 
 /**

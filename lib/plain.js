@@ -4,8 +4,10 @@
 
 const http = require('node:http');
 const net = require('node:net');
+const { Duplex } = require('node:stream');
 
 const socket = /** @type {any} */ (net.Socket.prototype);
+const message = /** @type {any} */ (http.OutgoingMessage.prototype);
 
 /**
  * The socket under a message of HTTP/1.1, also while the message waits behind another. What HTTP/2 shows in its place is
@@ -23,8 +25,10 @@ module.exports = {
   /** A socket's `_write`, `_writev` and `write`. */
   write: /** @type {Function} */ (socket._write),
   writev: /** @type {Function} */ (socket._writev),
-  streamWrite: /** @type {Function} */ (socket.write),
+  streamWrite: /** @type {Function} */ (Duplex.prototype.write),
   bytesWritten: /** @type {() => number} */ (Object.getOwnPropertyDescriptor(socket, 'bytesWritten')?.get),
-  /** A response's `write`. */
-  messageWrite: http.OutgoingMessage.prototype.write,
+  /** A response's `write`, and what it uses. */
+  messageWrite: message.write,
+  messageSend: message._send,
+  messageWriteRaw: message._writeRaw,
 };

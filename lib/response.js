@@ -29,7 +29,9 @@ function isHttp(out) {
  * @param {any} out
  */
 function isPlain(out) {
-  return out instanceof http.OutgoingMessage && out.write === plain.messageWrite;
+  if (!(out instanceof http.OutgoingMessage) || out.write !== plain.messageWrite) return false;
+  const { _send, _writeRaw } = /** @type {any} */ (out);
+  return _send === plain.messageSend && _writeRaw === plain.messageWriteRaw;
 }
 
 /**

@@ -1,8 +1,8 @@
 'use strict';
 
 /**
- * The rest of a piece, read and written in JS: there was no descriptor or no thread to be had for the native way. It
- * needs none.
+ * A piece, or the rest of one, read and written in JS: by the operator's will, for want of a binary, or since there was
+ * no descriptor or no thread to be had for the native way. It needs none.
  */
 
 const errors = require('./errors');
@@ -35,7 +35,9 @@ class Rest {
     /** File bytes read so far. */
     this.at = Math.max(0, Math.min(sent - headLength, this.range.length));
     /** Bytes of the piece have been given to the socket: they cannot be taken back. */
-    this.begun = flight.own(sent) > 0 || headLength > flight.before;
+    this.begun = flight.own(sent) > 0;
+    /** Bytes of the write that is under way. */
+    this.writing = 0;
     flight.sent = sent;
   }
 
@@ -56,11 +58,11 @@ class Rest {
     sources.read(source, Math.min(CHUNK, left), range.offset + this.at, (error, bytes) => {
       if (this.isOver) return;
       if (error) return batch.abandon(transfer, /** @type {any} */ (error));
+      if (batch.stopping) return batch.restStopped(this.flight);
       if (bytes.length === 0) {
         return batch.abandon(transfer, errors.truncated(transfer.length, transfer.fileBytes));
       }
       this.at += bytes.length;
-      this.begun = true;
       this.write(bytes, () => this.read());
     });
   }
@@ -72,15 +74,37 @@ class Rest {
   write(bytes, then) {
     if (!bytes?.length) return then();
     const { batch, flight, transfer } = this;
+    this.writing = bytes.length;
+    // Other writers' bytes come first.
+    this.begun ||= flight.sent + bytes.length > flight.before;
     plain.write.call(batch.socket, bytes, 'buffer', (/** @type {Error | null | undefined} */ error) => {
       if (this.isOver) return;
-      if (error) return batch.broken(transfer, /** @type {any} */ (error));
-      const before = flight.own(flight.sent);
-      flight.sent += bytes.length;
-      transfer.sent += flight.own(flight.sent) - before;
+      if (error) return batch.closed(transfer, error);
+      this.count(bytes.length);
+      this.writing = 0;
       if (batch.stopping) batch.restStopped(flight);
       else then();
     });
+  }
+
+  /** Bytes of the write under way that have left the process. */
+  left() {
+    const handle = this.batch.socket._handle;
+    return this.writing > 0 && handle ? Math.max(0, this.writing - (handle.writeQueueSize ?? 0)) : 0;
+  }
+
+  /** Bytes of the piece that are out and not counted yet. */
+  moving() {
+    const { flight } = this;
+    return flight.own(flight.sent + this.left()) - flight.own(flight.sent);
+  }
+
+  /** @param {number} bytes that are out, all in all, of the write under way */
+  count(bytes = this.left()) {
+    const { flight, transfer } = this;
+    const before = flight.own(flight.sent);
+    flight.sent += bytes;
+    transfer.sent += flight.own(flight.sent) - before;
   }
 }
 

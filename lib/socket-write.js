@@ -31,6 +31,7 @@ class Channel {
   /** @param {any} socket */
   constructor(socket) {
     this.socket = socket;
+    this.keepsLine = false;
     /** Transfers whose markers are in the queue. @type {Set<Transfer>} */
     this.transfers = new Set();
     /** How many of them keep the socket's 'error' from being unheard. */
@@ -53,13 +54,14 @@ class Channel {
       '_write',
       (/** @type {any} */ chunk, /** @type {any} */ encoding, /** @type {any} */ done) => {
         if (chunk[kPiece]) return new Batch(this, [{ chunk, encoding }], done).run();
-        if (this.isForged(chunk)) return this.refuse(done);
+        if (this.isForged(chunk, encoding)) return this.refuse(done);
         this.pass(chunk, encoding);
         return plain.write.call(socket, chunk, encoding, done);
       },
     );
     const writev = define(socket, '_writev', (/** @type {any} */ chunks, /** @type {any} */ done) => {
-      if (chunks.some((/** @type {any} */ entry) => this.isForged(entry.chunk))) return this.refuse(done);
+      const isForged = (/** @type {any} */ entry) => this.isForged(entry.chunk, entry.encoding);
+      if (chunks.some(isForged)) return this.refuse(done);
       if (chunks.some(isMarker)) return new Batch(this, chunks, done).run();
       for (const { chunk, encoding } of chunks) this.pass(chunk, encoding);
       return plain.writev.call(socket, chunks, done);
@@ -100,13 +102,23 @@ class Channel {
   }
 
   /**
-   * Somebody has copied a marker, and this is the copy; or it has come to the wrong one of two copies of this package.
+   * While a marker is on its way: this may be what somebody has made of it. Or it is one that has come to the wrong one
+   * of two copies of this package.
    * @param {any} chunk
+   * @param {any} encoding
    */
-  isForged(chunk) {
+  isForged(chunk, encoding) {
     if (isForeign(chunk)) return true;
-    const [next] = this.pending;
-    return next !== undefined && chunk[kPiece] === undefined && isCopy(chunk, next.length);
+    if (this.pending.length === 0 || chunk[kPiece] !== undefined) return false;
+    return this.isOvertaken() || isCopy(chunk, encoding);
+  }
+
+  /** Somebody has come to stand above us. */
+  isOvertaken() {
+    const { socket } = this;
+    // Node itself replaces the `write` of a socket whose peer has ended.
+    const isOwn = socket.write === plain.streamWrite || socket.readableEnded;
+    return !isOwn || socket._write !== this.write || socket._writev !== this.writev;
   }
 
   /**

@@ -2,7 +2,7 @@
 
 /**
  * A whole transfer: opens the source, waits for its turn on the stream, hands the bytes to one of two ways (the
- * kernel's, lib/socket-write.js, or lib/copy.js), and settles once.
+ * stream's own queue, lib/socket-write.js, or lib/copy.js), and settles once.
  */
 
 const { AsyncResource } = require('node:async_hooks');
@@ -26,6 +26,7 @@ const { Watch } = require('./watch');
  * @property {(transfer: Transfer) => number} movingOf bytes of it that are out, but not yet counted in `sent`
  * @property {() => number} pulse grows whenever a byte leaves the stream, whoever's it is
  * @property {() => number} idle milliseconds since the last byte, 0 if nobody knows
+ * @property {boolean} keepsLine the stream's next transfer has to wait until this one is over
  */
 
 /**
@@ -72,6 +73,8 @@ class Transfer {
     this.over = false;
     this.opened = false;
     this.awaitsSocket = false;
+    /** Its bytes are read and written in JS. */
+    this.inJs = false;
     this.calls = 0;
     this.waits = 0;
     /** @type {string} */
@@ -171,7 +174,8 @@ class Transfer {
         if (this.awaitsSocket) this.out.destroy();
         throw gone;
       }
-      const reason = copy.reason(this.out, source);
+      const refusal = copy.refusal(this.out, source);
+      const reason = copy.processReason() ?? refusal ?? copy.queuedReason(this.out, source);
       if (reason !== undefined && this.options.method === 'sendfile') {
         throw errors.systemError(errors.errnoOf('ENOTSUP'), 'sendfile');
       }
@@ -181,11 +185,11 @@ class Transfer {
       if (reason !== undefined) {
         this.method = 'copy';
         this.reason = reason;
+        this.inJs = true;
         this.lasts();
-        this.way = copy.begin(this);
-      } else {
-        socketWrite.enqueue(this);
       }
+      if (refusal !== undefined) this.way = copy.begin(this);
+      else socketWrite.enqueue(this);
       this.watch?.begin();
     } catch (error) {
       this.fail(/** @type {Error} */ (error));
@@ -193,6 +197,11 @@ class Transfer {
       if (this.isHttp && /** @type {any} */ (error).code === 'ERR_SENDFILE_TRUNCATED')
         response.destroy(this.out);
     }
+  }
+
+  /** The stream's next transfer has to wait until this one is over. */
+  keepsLine() {
+    return !this.over && this.way?.keepsLine === true;
   }
 
   /** It takes time: somebody has to look after it. */
@@ -321,8 +330,8 @@ function total(parts) {
 }
 
 /**
- * Queues what has come to the head of a stream's line. A transfer that copies keeps the line until it is over; one that
- * has left its markers in the stream's own queue does not.
+ * Queues what has come to the head of a stream's line. A transfer that goes through the stream's `write` keeps the line
+ * until it is over; one that has left its markers in the stream's own queue does not.
  * @param {any} out
  */
 function advance(out) {
@@ -330,9 +339,9 @@ function advance(out) {
   const line = out[kLine];
   while (line?.[0]?.opened) {
     const [first] = line;
-    if (first.way || first.isEarly()) return; // it copies, or cannot begin yet
+    if (first.way || first.isEarly()) return; // it keeps the line, or cannot begin yet
     first.begin();
-    if (!first.over && first.method === 'copy') return;
+    if (first.keepsLine()) return;
     if (line[0] === first) line.shift();
   }
   if (line?.length === 0) out[kLine] = undefined;
