@@ -5,7 +5,7 @@ const diagnostics = require('node:diagnostics_channel');
 const { PassThrough } = require('node:stream');
 const { transfer } = require('..');
 const { httpServer, pattern, readAll, readBytes, request, tmpFile } = require('./helpers');
-const { closeAll, failure, openFile, pair } = require('./streams');
+const { closeAll, failure, openFile, pair, underWay } = require('./streams');
 const { onlyBy, reasonOf, told } = require('./ways');
 
 afterEach(closeAll);
@@ -135,7 +135,8 @@ describe('diagnostics', () => {
   native('tell of the calls that a large transfer took, and of the times that it waited', async () => {
     const { near, far } = await pair({ unix: true });
     const said = await listen(async () => {
-      const sending = transfer(near, file);
+      const sending = transfer(near, openFile(file));
+      await underWay(near);
       far.resume();
       await sending;
     });
