@@ -151,6 +151,7 @@ class HttpClient {
       if (!/^[0-9a-f]+$/i.test(size))
         throw new Error(`not a chunk size: ${JSON.stringify(size.slice(0, 80))}`);
       const length = Number.parseInt(size, 16);
+      if (length === 0) return this.lastChunk(Buffer.concat(parts));
       const part = await this.take(length);
       parts.push(part);
       const end = (await this.take(2)).toString('latin1');
@@ -158,7 +159,19 @@ class HttpClient {
         return { framing: 'chunked', body: Buffer.concat(parts), whole: false };
       }
       if (end !== CRLF) throw new Error(`a chunk of ${length} ends in ${JSON.stringify(end)}`);
-      if (length === 0) return { framing: 'chunked', body: Buffer.concat(parts) };
+    }
+  }
+
+  /** What is behind the last chunk: trailers, if there are any, and an empty line. */
+  async lastChunk(body) {
+    const trailers = {};
+    for (;;) {
+      const line = await this.takeUntil(CRLF);
+      if (line === null) return { framing: 'chunked', body, whole: false };
+      if (line === '') return { framing: 'chunked', body, trailers };
+      const field = /^([!#$%&'*+.^_`|~\w-]+): ?(.*)$/.exec(line);
+      if (!field) throw new Error(`not a trailer: ${JSON.stringify(line.slice(0, 80))}`);
+      trailers[field[1].toLowerCase()] = field[2];
     }
   }
 

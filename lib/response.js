@@ -130,19 +130,6 @@ function watch(out) {
   return out[kLedger];
 }
 
-/** @this {any} */
-function onPrefinish() {
-  this[kLedger].onPrefinish();
-}
-
-/**
- * @this {any}
- * @param {any} socket
- */
-function onSocket(socket) {
-  this[kLedger].onSocket(socket);
-}
-
 class Ledger {
   /** @param {any} out */
   constructor(out) {
@@ -152,8 +139,9 @@ class Ledger {
     /** @type {number | undefined} */
     this.bodyAt = undefined;
     if (out.socket) this.locate(out.socket);
-    else out.on('socket', onSocket);
-    out.on('prefinish', onPrefinish);
+    // Not by `this`: an object made of a message shares its listeners and has properties of its own.
+    else out.on('socket', (/** @type {any} */ socket) => this.onSocket(socket));
+    out.on('prefinish', () => this.onPrefinish());
   }
 
   /** @param {any} socket */
