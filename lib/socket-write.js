@@ -14,6 +14,7 @@
 const http = require('node:http');
 const net = require('node:net');
 const { Batch } = require('./batch');
+const { whenClosed } = require('./closing');
 const errors = require('./errors');
 const { byteLength, isCopy, isForeign, kPiece, MARKER_MAX, markerOf } = require('./piece');
 const plain = require('./plain');
@@ -252,21 +253,14 @@ function enqueue(transfer) {
   const channel = attach(socket);
   transfer.way = channel;
   channel.add(transfer);
-  if (transfer.isHttp && !out.socket) {
-    // Nobody tells a response that waits behind another when it is destroyed.
-    const onClose = () => channel.drop(transfer, errors.prematureClose(out.errored));
-    out.once('close', onClose);
-    transfer.onFinish = () => out.off('close', onClose);
-  }
+  if (transfer.isHttp && !out.socket) awaitSocket(transfer);
   try {
     let from = 0;
     while (from < transfer.bytes) {
       /** @type {Piece} */
       const piece = { transfer, from, length: Math.min(MARKER_MAX, transfer.bytes - from), known: false };
       channel.pending.push(piece);
-      out.write(markerOf(piece), (/** @type {Error | null | undefined} */ error) =>
-        onWritten(channel, piece, error),
-      );
+      out.write(markerOf(piece), (/** @type {Error | null | undefined} */ error) => onWritten(piece, error));
       from += piece.length;
     }
   } catch (error) {
@@ -275,15 +269,68 @@ function enqueue(transfer) {
   }
 }
 
+/** The transfers of a message whose markers wait in it for its socket. */
+const kWaiting = Symbol('rs-sendfile waiting');
+
+/**
+ * Nobody tells a response that waits behind another when it is destroyed; and it may get another socket than that of
+ * its request, if it is assigned by hand.
+ * @param {Transfer} transfer
+ */
+function awaitSocket(transfer) {
+  const { out } = transfer;
+  /** @type {Set<Transfer> | undefined} */
+  let waiting = out[kWaiting];
+  if (!waiting) {
+    const all = new Set();
+    out.once('socket', (/** @type {any} */ socket) => {
+      for (const one of all) rehouse(one, socket);
+    });
+    waiting = all;
+    out[kWaiting] = waiting;
+  }
+  waiting.add(transfer);
+  const forget = whenClosed(out, () => {
+    /** @type {Channel} */ (transfer.way).drop(transfer, errors.prematureClose(out.errored));
+  });
+  transfer.onFinish = () => {
+    forget();
+    waiting.delete(transfer);
+  };
+}
+
+/**
+ * This is the socket that a transfer's markers go to.
+ * @param {Transfer} transfer
+ * @param {any} socket
+ */
+function rehouse(transfer, socket) {
+  const from = /** @type {Channel} */ (transfer.way);
+  if (from.socket === socket) return;
+  if (!isPlain(socket)) {
+    from.drop(transfer, errors.prematureClose(errors.chunkCopied()));
+    transfer.out.destroy();
+    socket.destroy();
+    return;
+  }
+  const to = attach(socket);
+  const isIts = (/** @type {Piece} */ piece) => piece.transfer === transfer;
+  to.pending.push(...from.pending.filter(isIts));
+  from.pending = from.pending.filter((piece) => !isIts(piece));
+  from.transfers.delete(transfer);
+  to.transfers.add(transfer);
+  transfer.way = to;
+}
+
 /**
  * A marker's own write callback. By then its piece is done; if not, either the stream was destroyed before its turn, or
  * somebody between us and the socket has kept the chunk, or changed it past knowing.
- * @param {Channel} channel
  * @param {Piece} piece
  * @param {Error | null} [error]
  */
-function onWritten(channel, piece, error) {
+function onWritten(piece, error) {
   const { transfer } = piece;
+  const channel = /** @type {Channel} */ (transfer.way);
   channel.arrived(piece);
   if (piece.known || transfer.over) return;
   channel.drop(transfer, errors.prematureClose(error ?? errors.chunkCopied()));
