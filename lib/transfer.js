@@ -297,17 +297,16 @@ class Transfer {
     }
     leave(this);
     if (this.message) {
-      diagnostics.settled(
-        Object.assign(this.message, {
-          bytes: this.sent,
-          method: this.method,
-          reason: this.reason,
-          calls: this.calls,
-          waits: this.waits,
-          duration: performance.now() - this.began,
-          ...(error && { error }),
-        }),
-      );
+      const message = Object.assign(this.message, {
+        bytes: this.sent,
+        method: this.method,
+        reason: this.reason,
+        calls: this.calls,
+        waits: this.waits,
+        duration: performance.now() - this.began,
+        ...(error && { error }),
+      });
+      this.resource.runInAsyncScope(diagnostics.settled, null, message);
     }
   }
 
