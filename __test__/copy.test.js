@@ -6,9 +6,7 @@ const { once } = require('node:events');
 const fs = require('node:fs');
 const http = require('node:http');
 const http2 = require('node:http2');
-const path = require('node:path');
 const { PassThrough, Writable } = require('node:stream');
-const tls = require('node:tls');
 const { transfer } = require('..');
 const {
   httpServer,
@@ -24,13 +22,12 @@ const {
   tmpPath,
   until,
 } = require('./helpers');
-const { closeAll, expectBytes, failure, keep, openFile, pair, readSlowly } = require('./streams');
+const { http2Pair, passThrough, patchedPair, pem, tlsPair, writable } = require('./kinds');
+const { closeAll, expectBytes, failure, keep, openFile, pair } = require('./streams');
 const { onlyBy, reasonOf } = require('./ways');
 
 afterEach(closeAll);
 
-/** A key and a certificate of localhost for tests, until 2126. */
-const pem = fs.readFileSync(path.join(__dirname, 'fixtures', 'localhost.pem'));
 const SIZE = 8 << 20;
 const content = pattern(SIZE, 41);
 const file = tmpFile(content);
@@ -44,66 +41,6 @@ beforeEach(() => {
 });
 afterEach(() => diagnostics.unsubscribe('tracing:rs-sendfile:transfer:asyncEnd', onMessage));
 
-/** A pair of TLS sockets; the far one reads nothing yet. */
-async function tlsPair() {
-  const server = keep(tls.createServer({ key: pem, cert: pem }));
-  const port = await listen(server);
-  const far = keep(tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false }));
-  far.on('error', () => {});
-  far.pause();
-  const [[near]] = await Promise.all([once(server, 'secureConnection'), once(far, 'secureConnect')]);
-  return { near: keep(near), far };
-}
-
-/** A server of HTTP/2 and one request to it. `near` is the compatibility layer's response, or the stream. */
-async function http2Pair(compat, isFresh = false) {
-  const server = keep(http2.createServer());
-  const port = await listen(server);
-  const client = keep(http2.connect(`http://127.0.0.1:${port}`));
-  client.on('error', () => {});
-  const arrived = once(server, compat ? 'request' : 'stream');
-  const far = client.request({ ':path': '/' });
-  far.on('error', () => {});
-  far.pause();
-  const given = await arrived;
-  const near = compat ? given[1] : given[0];
-  near.on('error', () => {});
-  // With the head out no length is promised, and a body may have several parts.
-  if (!compat) near.respond({ ':status': 200 });
-  else if (!isFresh) near.writeHead(200);
-  return { near, far };
-}
-
-/** A stream whose own write takes each chunk only when its reader has room. */
-function writable(highWaterMark) {
-  const far = new PassThrough({ highWaterMark });
-  const near = new Writable({
-    highWaterMark,
-    write: (chunk, _encoding, done) => void far.write(chunk, done),
-    final: (done) => void far.end(done),
-    destroy: (error, done) => {
-      if (!near.writableFinished) far.destroy();
-      done(error);
-    },
-  });
-  return { near, far };
-}
-
-/** A socket whose write somebody has patched. */
-async function patchedPair() {
-  const sockets = await pair({ unix: true });
-  const { write } = sockets.near;
-  sockets.near.write = function patched(...given) {
-    return write.apply(this, given);
-  };
-  return sockets;
-}
-
-function passThrough() {
-  const near = new PassThrough();
-  return { near, far: near };
-}
-
 const hangUp = { destroy: (far) => far.destroy() };
 const reset = {
   ...hangUp,
@@ -112,7 +49,10 @@ const reset = {
   'the session is destroyed': (far) => far.session.destroy(),
 };
 
-/** Every kind of stream that the kernel's way is closed to, and the reason as it is told. */
+/**
+ * Every kind of stream that the kernel's way is closed to, and the reason as it is told. What is true of any stream is
+ * told by any-stream.test.js.
+ */
 const kinds = {
   TLS: { open: tlsPair, reason: 'TLS', leaves: hangUp },
   "HTTP/2's compatibility layer": { open: () => http2Pair(true), leaves: reset },
@@ -171,70 +111,6 @@ describe.each(Object.entries(kinds))('%s', (_name, { open, reason, leaves }) => 
     );
   });
 
-  test('holds the transfer back while nobody reads', async () => {
-    const { near } = await open();
-    const sending = transfer(near, openFile(file), { timeout: 250 });
-    const error = await failure(sending);
-    expect(error).toMatchObject({ code: 'ERR_SENDFILE_TIMEOUT' });
-    expect(error.bytesSent).toBeLessThan(SIZE);
-    expect(near.destroyed ?? near.stream?.destroyed).toBe(true);
-  });
-
-  test('is not timed out while a slow reader reads, and hears of progress', async () => {
-    const { near, far } = await open();
-    const heard = [];
-    const length = 4 << 20;
-    const sending = transfer(near, openFile(file), {
-      timeout: 800,
-      length,
-      onProgress: (bytes) => heard.push(bytes),
-    });
-    sending.then(
-      () => near.end(),
-      () => {},
-    );
-    const received = await readSlowly(far, 256 * 1024, 30);
-    expect(await sending).toBe(length);
-    expectBytes(received, content.subarray(0, length));
-    expect(heard).toEqual([...new Set(heard)].sort((a, b) => a - b));
-    expect(heard.at(-1)).toBe(length);
-  });
-
-  test('is destroyed by an abort in the middle', async () => {
-    const { near, far } = await open();
-    const controller = new AbortController();
-    const sending = transfer(near, openFile(file), { signal: controller.signal });
-    const second = failure(transfer(near, openFile(file)));
-    await once(far, 'readable');
-    controller.abort();
-    expect(await failure(sending)).toMatchObject({ code: 'ABORT_ERR', name: 'AbortError' });
-    expect(near.destroyed ?? near.stream?.destroyed).toBe(true);
-    expect(await second).toMatchObject({ code: 'ERR_STREAM_PREMATURE_CLOSE', bytesSent: 0 });
-  });
-
-  test('stays usable after an abort before its start', async () => {
-    const { near, far } = await open();
-    const received = readAll(far);
-    const controller = new AbortController();
-    const sending = transfer(near, file, { signal: controller.signal });
-    controller.abort();
-    expect(await failure(sending)).toMatchObject({ code: 'ABORT_ERR', bytesSent: 0 });
-    expect(await transfer(near, file, { length: 10 })).toBe(10);
-    near.end();
-    expectBytes(await received, content.subarray(0, 10));
-  });
-
-  test('that is destroyed in the middle ends its transfers', async () => {
-    const { near, far } = await open();
-    const sending = [failure(transfer(near, openFile(file))), failure(transfer(near, file))];
-    await once(far, 'readable');
-    near.destroy();
-    const [first, second] = await Promise.all(sending);
-    expect(first).toMatchObject({ code: 'ERR_STREAM_PREMATURE_CLOSE' });
-    expect(first.bytesSent).toBeLessThan(SIZE);
-    expect(second).toMatchObject({ code: 'ERR_STREAM_PREMATURE_CLOSE', bytesSent: 0 });
-  });
-
   if (leaves) {
     test.each(Object.keys(leaves))(
       'ends its transfers when its reader leaves in the middle: %s',
@@ -248,19 +124,6 @@ describe.each(Object.entries(kinds))('%s', (_name, { open, reason, leaves }) => 
       },
     );
   }
-
-  test('is destroyed when the file becomes shorter', async () => {
-    const { near, far } = await open();
-    const shrinking = tmpFile(content);
-    const sending = failure(transfer(near, openFile(shrinking), { trailers: 'never' }));
-    await once(far, 'readable');
-    fs.truncateSync(shrinking, 6 << 20);
-    far.resume();
-    const error = await sending;
-    expect(error).toMatchObject({ code: 'ERR_SENDFILE_TRUNCATED' });
-    expect(error.bytesSent).toBeLessThanOrEqual(6 << 20);
-    expect(near.destroyed ?? near.stream?.destroyed).toBe(true);
-  });
 
   test("refuses method 'sendfile', and stays usable", async () => {
     const { near, far } = await open();
