@@ -45,19 +45,32 @@ function isBodyless(out) {
 }
 
 /**
- * The body's length that the peer has been or will be told; undefined if none.
+ * The body's length that the peer has been or will be told; undefined if none, NaN if it is told something that is no
+ * length, or two of them.
  * @param {any} out
  * @returns {number | undefined}
  */
 function promised(out) {
   if (out instanceof http.OutgoingMessage && /** @type {any} */ (out)._header) {
-    const { chunkedEncoding, _contentLength } = /** @type {any} */ (out);
-    return chunkedEncoding || _contentLength == null ? undefined : Number(_contentLength);
+    const { chunkedEncoding, _contentLength, _header } = /** @type {any} */ (out);
+    if (chunkedEncoding || _contentLength == null) return undefined;
+    // Node's own number is what it makes of `1e3`, and the last of two.
+    return lengthOf([..._header.matchAll(LENGTHS)].map(([, value]) => value));
   }
   const length = out.getHeader('content-length');
-  return length === undefined || out.getHeader('transfer-encoding') !== undefined
-    ? undefined
-    : Number(length);
+  if (length === undefined || out.getHeader('transfer-encoding') !== undefined) return undefined;
+  return lengthOf(Array.isArray(length) ? length : [length]);
+}
+
+const LENGTHS = /\r\ncontent-length:([^\r]*)/gi;
+
+/**
+ * A length as every peer reads it: one row of digits.
+ * @param {unknown[]} values
+ */
+function lengthOf(values) {
+  const [text, ...others] = values.map(String);
+  return others.length === 0 && /^\s*\d+\s*$/.test(text) ? Number(text) : Number.NaN;
 }
 
 /**
@@ -91,6 +104,8 @@ function prepare(transfer) {
     const sum = (out[kCounted] ?? 0) + Math.max(bytes, 0);
     if (!(sum <= length)) throw errors.lengthMismatch(sum, length);
     out[kCounted] = sum;
+    // How much of it comes to the socket can.
+    if (out instanceof http.OutgoingMessage) watch(out);
     return false;
   }
   const ledger = watch(out);
@@ -195,7 +210,7 @@ class Ledger {
   onPrefinish() {
     const { out } = this;
     const length = promised(out);
-    if (length === undefined || !isPlain(out) || isBodyless(out)) return;
+    if (length === undefined || isBodyless(out)) return;
     // Where nobody can tell whether the promise was kept, the connection is not trusted with another response.
     if (this.bodyBytes() === length) return;
     if (out instanceof http.ClientRequest) out.shouldKeepAlive = false;
