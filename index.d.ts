@@ -22,6 +22,7 @@
  * | ended socket or response | `EPIPE` | `ERR_STREAM_WRITE_AFTER_END` |
  * | headers already sent without a length | - | the body is chunked |
  * | Content-Length less than what comes | - | `ERR_HTTP_CONTENT_LENGTH_MISMATCH`, nothing sent |
+ * | Content-Length that is no row of digits, or two of them | - | `ERR_HTTP_CONTENT_LENGTH_MISMATCH`, nothing sent |
  * | Content-Length more than what comes | - | sent; once the response has ended short, its connection is closed |
  * | a second transfer on the same stream | - | queues up |
  * | signal already aborted | - | `ABORT_ERR`, nothing sent |
@@ -76,7 +77,7 @@ export interface TransferOptions {
   /**
    * Ends the transfer with an `AbortError` (`code: 'ABORT_ERR'`). Before it has been put into the stream's queue,
    * nothing is sent and the stream stays usable. After that a response is destroyed; a bare socket only if a byte has
-   * left.
+   * left, and whatever JS writes to only if it was given one.
    */
   signal?: AbortSignal;
   /**
@@ -109,7 +110,10 @@ export interface TransferError extends Error {
    * - a system error of opening or reading the file: `ENOENT`, `EACCES`, `EISDIR`, `EIO`, ...
    */
   code: string;
-  /** Bytes of this transfer that are out: headers, file and trailers. */
+  /**
+   * Bytes of this transfer that are out: headers, file and trailers. Where they go through a stream's own `write`, those
+   * that it has called back for.
+   */
   bytesSent: number;
 }
 
@@ -132,8 +136,9 @@ export interface TransferError extends Error {
  * HTTP/2, compressed responses and any other Writable are written to, with the same result and the same guarantees.
  *
  * A response gets a `Content-Length` if it has neither that nor a `Transfer-Encoding`; the answer to HEAD, and 204 and
- * 304, get no body. An fd is queued before this returns, if it takes the kernel's way; a path only in a later microtask.
- * So await it before you write or end.
+ * 304, get no body. An fd has its place in the queue of a plain socket or response before this returns, whoever moves
+ * its bytes; a path only in a later microtask; and to any other stream chunks are written one by one. So await it before
+ * you write or end.
  *
  * @param out where to
  * @param file what

@@ -8,7 +8,7 @@
 
 const fs = require('node:fs');
 const { transfer } = require('..');
-const { pattern, readAll, tmpFile, until } = require('./helpers');
+const { pattern, readAll, runInChild, tmpFile, until } = require('./helpers');
 const { connect, httpServer } = require('./http-client');
 const { closeAll, openFile, pair, underWay } = require('./streams');
 
@@ -248,6 +248,64 @@ describe.each([
         ]);
         expectTrueOrDead(await client.rest(), makes(Buffer.concat([one, two])), [await sent], true);
       }
+    }
+  });
+});
+
+describe('somebody who had replaced a method of a class before this package was loaded', () => {
+  /** Serves one file on a socket of its own and one in a response; says what came. */
+  const program = `
+    const http = require('node:http');
+    const net = require('node:net');
+    const { Duplex } = require('node:stream');
+    const copyOf = (chunk) => (typeof chunk === 'string' ? chunk : Buffer.from(chunk));
+    function patch(of, name) {
+      const original = of[name];
+      of[name] = function (chunk, ...rest) {
+        return original.call(this, copyOf(chunk), ...rest);
+      };
+    }
+    PATCH
+    const { transfer } = require('.');
+    const { httpServer, readAll, socketPair } = require('./__test__/helpers');
+    const file = ${JSON.stringify(path)};
+    const content = require('node:fs').readFileSync(file);
+    const outcome = (promise) => promise.then((bytes) => bytes, ({ code }) => code);
+    (async () => {
+      const { near, far } = await socketPair({ unix: true });
+      const received = readAll(far);
+      const sent = await outcome(transfer(near, file));
+      near.end();
+      const bytes = await received;
+      let result;
+      const { port, close } = await httpServer((_req, res) => {
+        result = outcome(transfer(res, file));
+        result.then(() => res.end());
+      });
+      const client = net.connect(port, '127.0.0.1');
+      client.write('GET / HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n');
+      const all = await readAll(client);
+      const body = all.subarray(all.indexOf('\\r\\n\\r\\n') + 4);
+      console.log(JSON.stringify([
+        { sent, whole: bytes.equals(content), none: bytes.length === 0 },
+        { sent: await result, whole: body.equals(content), none: all.length === 0 || body.length === 0 },
+      ]));
+      await close();
+    })();
+  `;
+
+  test.each([
+    ['a socket’s write', "patch(net.Socket.prototype, 'write');"],
+    ['every stream’s write', "patch(Duplex.prototype, 'write');"],
+    ['a response’s write', "patch(http.ServerResponse.prototype, 'write');"],
+    ['a message’s _send', "patch(http.OutgoingMessage.prototype, '_send');"],
+    ['a message’s _writeRaw', "patch(http.OutgoingMessage.prototype, '_writeRaw');"],
+  ])('%s: the true bytes, or none and a rejection', async (_method, patch) => {
+    const { stdout, stderr, code } = await runInChild(program.replace('PATCH', patch));
+    expect({ stderr, code }).toEqual({ stderr: '', code: 0 });
+    for (const { sent, whole, none } of JSON.parse(stdout)) {
+      if (sent === first.length) expect(whole).toBe(true);
+      else expect({ sent, none }).toEqual({ sent: 'ERR_STREAM_PREMATURE_CLOSE', none: true });
     }
   });
 });

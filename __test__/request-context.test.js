@@ -63,7 +63,7 @@ async function arrive(res, file, options, note) {
  * Node itself calls these back in the context of whoever has made room for them: behind another response that is the
  * other's.
  */
-const NODES_OWN = ['drain', 'the write before'];
+const NODES_OWN = ['drain', 'the write before', 'the write after'];
 
 /** What was called back in another context than its own. */
 const strays = (seen) => seen.filter(([id, , store]) => id !== store);
