@@ -42,6 +42,18 @@ function listening() {
   return { signal, abort: () => controller.abort(), count: () => count };
 }
 
+/** Fills the kernel's buffer of a socket past Node; returns with how many bytes. */
+function fill(socket) {
+  for (let filled = 0; ; ) {
+    try {
+      filled += fs.writeSync(socket._handle.fd, Buffer.alloc(4096, 'f'));
+    } catch (error) {
+      expect(error.code).toBe('EAGAIN');
+      return filled;
+    }
+  }
+}
+
 describe('a signal', () => {
   test('that is aborted already sends nothing and leaves the stream usable', async () => {
     const { near, far } = await pair();
@@ -123,21 +135,28 @@ describe('a signal', () => {
   test('aborted in flight on a full socket, before its first byte, lets the stream go on', async () => {
     const { near, far } = await pair({ unix: true });
     // The kernel's buffer is full, Node's queue is empty: the transfer is the engine's, and waits.
-    let filled = 0;
-    for (;;) {
-      try {
-        filled += fs.writeSync(near._handle.fd, Buffer.alloc(4096, 'f'));
-      } catch (error) {
-        expect(error.code).toBe('EAGAIN');
-        break;
-      }
-    }
+    const filled = fill(near);
     const controller = new AbortController();
     const sending = transfer(near, openFile(file), { signal: controller.signal });
     near.end('after');
     controller.abort();
     expect(await failure(sending)).toMatchObject({ code: 'ABORT_ERR', bytesSent: 0 });
     expectBytes(await readAll(far), Buffer.concat([Buffer.alloc(filled, 'f'), Buffer.from('after')]));
+  });
+
+  test('aborted when its bytes wait in a full socket: taken back by the native side, and the end of it in JS', async () => {
+    const { near, far } = await pair({ unix: true });
+    const filled = fill(near);
+    const controller = new AbortController();
+    const sending = transfer(near, openFile(file), { signal: controller.signal });
+    if (way === 'disabled') await until(() => near._handle.writeQueueSize > 0, 'the first chunk');
+    near.end('after');
+    controller.abort();
+    expect(await failure(sending)).toMatchObject({ code: 'ABORT_ERR', bytesSent: 0 });
+    // What JS has given to the socket cannot be taken back.
+    expect(near.destroyed).toBe(way === 'disabled');
+    const rest = way === 'disabled' ? '' : 'after';
+    expectBytes(await readAll(far), Buffer.concat([Buffer.alloc(filled, 'f'), Buffer.from(rest)]));
   });
 
   test('aborted on a connecting socket leaves it usable', async () => {

@@ -6,7 +6,7 @@
 
 const { spawn } = require('node:child_process');
 const { once } = require('node:events');
-const { pattern, readAll, root, tmpFile, tmpPath } = require('./helpers');
+const { pattern, readAll, root, runInChild, tmpFile, tmpPath } = require('./helpers');
 const { nodeOptions, reasonOf } = require('./ways');
 
 const SIZE = 2_000_000;
@@ -153,4 +153,51 @@ test('with none left a transfer is EMFILE, sends nothing, and works again once t
     ],
     whole: true,
   });
+});
+
+test('a transfer that was ended while its read waits for a thread takes nothing from who gets its descriptor', async () => {
+  const { stdout, stderr, code } = await runInChild(
+    `
+    const fs = require('node:fs');
+    const { once } = require('node:events');
+    const { PassThrough } = require('node:stream');
+    const { transfer } = require('.');
+    const { openFifo, until } = require('./__test__/helpers');
+    const { O_RDONLY, O_NONBLOCK, O_RDWR } = fs.constants;
+    (async () => {
+      const source = openFifo();
+      const reader = fs.openSync(source.path, O_RDONLY | O_NONBLOCK);
+      fs.writeSync(source.fd, 'source');
+      const others = Array.from({ length: 8 }, openFifo);
+      // The only thread is busy until somebody writes here.
+      const busy = openFifo();
+      const blocked = fs.openSync(busy.path, O_RDWR);
+      const freed = new Promise((resolve) => fs.read(blocked, Buffer.alloc(1), 0, 1, null, resolve));
+      const controller = new AbortController();
+      const sending = transfer(new PassThrough(), reader, { signal: controller.signal });
+      await new Promise(setImmediate);
+      controller.abort();
+      const { code } = await sending.catch((error) => error);
+      // Whoever opens now may get the number that it had.
+      const mine = others.map(({ path }) => fs.openSync(path, O_RDWR | O_NONBLOCK));
+      for (const fd of mine) fs.writeSync(fd, 'mine');
+      fs.writeSync(busy.fd, '!');
+      await freed;
+      await fs.promises.stat('.');
+      await fs.promises.stat('.');
+      const left = mine.map((fd) => {
+        const buffer = Buffer.alloc(10);
+        try {
+          return buffer.toString('latin1', 0, fs.readSync(fd, buffer, 0, 10, null));
+        } catch (error) {
+          return error.code;
+        }
+      });
+      console.log(JSON.stringify({ code, left }));
+    })();
+    `,
+    { env: { UV_THREADPOOL_SIZE: '1' } },
+  );
+  expect({ stderr, code }).toEqual({ stderr: '', code: 0 });
+  expect(JSON.parse(stdout)).toEqual({ code: 'ABORT_ERR', left: Array(8).fill('mine') });
 });

@@ -12,7 +12,6 @@ const { disabled, native, support } = require('./native');
 const { socketOf } = require('./plain');
 const response = require('./response');
 const socketWrite = require('./socket-write');
-const sources = require('./source');
 
 /**
  * @typedef {import('./transfer').Transfer} Transfer
@@ -294,8 +293,9 @@ class Copier {
     return this.until(
       new Promise((resolve, reject) => {
         const read = (/** @type {number | null} */ place) =>
-          sources.read(source, wanted, place, (error, bytes) => {
-            if (error?.code === 'ESPIPE' && place !== null && transfer.offset === 0) return read(null);
+          source.read(wanted, place, (error, bytes) => {
+            const isPipe = error?.code === 'ESPIPE' && place !== null && transfer.offset === 0;
+            if (isPipe && !transfer.over) return read(null);
             if (error) reject(error);
             else resolve(bytes);
           });

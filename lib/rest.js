@@ -9,7 +9,6 @@ const errors = require('./errors');
 const { bufferOf, fileRange, joined } = require('./flight');
 const { isLast } = require('./piece');
 const plain = require('./plain');
-const sources = require('./source');
 
 /** Bytes per read. */
 const CHUNK = 64 * 1024;
@@ -55,7 +54,7 @@ class Rest {
     const left = range.length - this.at;
     if (left === 0) return this.write(this.tail, () => batch.restWritten(this.flight));
     const source = /** @type {import('./source').Source} */ (transfer.source);
-    sources.read(source, Math.min(CHUNK, left), range.offset + this.at, (error, bytes) => {
+    source.read(Math.min(CHUNK, left), range.offset + this.at, (error, bytes) => {
       if (this.isOver) return;
       if (error) return batch.abandon(transfer, /** @type {any} */ (error));
       if (batch.stopping) return batch.restStopped(this.flight);

@@ -15,6 +15,11 @@ const { native } = require('./native');
  * @property {number} fd a descriptor of ours; without the native side the caller's own
  * @property {number} size bytes, -1 where the size says nothing (pipes, devices, /proc)
  * @property {() => void} release
+ * @property {(length: number, place: number | null, done: OnRead) => void} read up to so many bytes at a place, or from
+ *   where it stands; none are its end. The descriptor stays open until that is done, since the number may be anybody's
+ *   after it: a read that waits for a thread would take a stranger's bytes
+ *
+ * @typedef {(error: NodeJS.ErrnoException | null, bytes: Uint8Array) => void} OnRead
  */
 
 const ESPIPE = errors.errnoOf('ESPIPE');
@@ -50,11 +55,33 @@ class Held {
     this.fd = fd;
     this.size = size;
     this.open = true;
+    /** Reads of it that have not ended yet. */
+    this.reads = 0;
+  }
+
+  close() {
+    native?.release(this.id);
   }
 
   release() {
-    if (this.open) native?.release(this.id);
+    if (!this.open) return;
     this.open = false;
+    if (this.reads === 0) this.close();
+  }
+
+  read(/** @type {number} */ length, /** @type {number | null} */ place, /** @type {OnRead} */ done) {
+    this.reads++;
+    read(this, length, place, (error, bytes) => {
+      if (--this.reads === 0 && !this.open) this.close();
+      done(error, bytes);
+    });
+  }
+}
+
+/** A file that `fs` has opened for us. */
+class Opened extends Held {
+  close() {
+    fs.close(this.fd, nothing);
   }
 }
 
@@ -79,7 +106,13 @@ function lent(fd) {
   if (fd < 0) throw errors.systemError(errors.errnoOf('EBADF'), 'sendfile');
   const stat = fs.fstatSync(fd);
   if (stat.isDirectory()) throw errors.systemError(errors.errnoOf('EISDIR'), 'sendfile');
-  return { id: 0, fd, size: stat.isFile() && stat.size > 0 ? stat.size : -1, release() {} };
+  return {
+    id: 0,
+    fd,
+    size: stat.isFile() && stat.size > 0 ? stat.size : -1,
+    release() {},
+    read: (length, place, done) => readByFs(fd, length, place, done),
+  };
 }
 
 /**
@@ -196,22 +229,11 @@ function notRegular(stat, path) {
  * @returns {Source}
  */
 function ours(fd, size) {
-  let open = true;
-  const close = () => fs.close(fd, () => {});
   if (native !== null && native.adopt(fd, report) === 0) {
-    const source = new Held(report[0], report[1], report[2]);
-    close();
-    return source;
+    fs.close(fd, nothing);
+    return new Held(report[0], report[1], report[2]);
   }
-  return {
-    id: 0,
-    fd,
-    size,
-    release() {
-      if (open) close();
-      open = false;
-    },
-  };
+  return new Opened(0, fd, size);
 }
 
 /**
@@ -231,20 +253,26 @@ function isKnown(fd) {
 }
 
 /**
- * Reads up to `length` bytes at a place, or from the file's own position if it is null. None are its end.
- * @param {Source} source
+ * @param {number} fd
  * @param {number} length
  * @param {number | null} place
- * @param {(error: NodeJS.ErrnoException | null, bytes: Uint8Array) => void} done
+ * @param {OnRead} done
  */
-function read(source, length, place, done) {
-  if (source.id !== 0) fsKnows ??= isKnown(source.fd);
-  if (native === null || source.id === 0 || fsKnows) {
-    const buffer = Buffer.allocUnsafeSlow(length);
-    fs.read(source.fd, buffer, 0, length, place, (error, bytes) => done(error, buffer.subarray(0, bytes)));
-    return;
-  }
-  Promise.resolve(native.read(source.id, length, place ?? NaN)).then((answer) => {
+function readByFs(fd, length, place, done) {
+  const buffer = Buffer.allocUnsafeSlow(length);
+  fs.read(fd, buffer, 0, length, place, (error, bytes) => done(error, buffer.subarray(0, bytes)));
+}
+
+/**
+ * @param {Held} source
+ * @param {number} length
+ * @param {number | null} place
+ * @param {OnRead} done
+ */
+function read({ id, fd }, length, place, done) {
+  if (id !== 0) fsKnows ??= isKnown(fd);
+  if (native === null || id === 0 || fsKnows) return readByFs(fd, length, place, done);
+  Promise.resolve(native.read(id, length, place ?? NaN)).then((answer) => {
     if (typeof answer === 'number') done(errors.systemError(answer, 'read'), NOTHING);
     else done(null, answer);
   });
@@ -272,4 +300,4 @@ function seek(source, to) {
   native?.seek(source.id, to);
 }
 
-module.exports = { adopt, open, read, position, seek };
+module.exports = { adopt, open, position, seek };
