@@ -2,6 +2,7 @@
 
 const { AsyncLocalStorage } = require('node:async_hooks');
 const diagnostics = require('node:diagnostics_channel');
+const { once } = require('node:events');
 const { PassThrough } = require('node:stream');
 const { transfer } = require('..');
 const { httpServer, pattern, readAll, readBytes, request, tmpFile } = require('./helpers');
@@ -71,6 +72,19 @@ describe('AsyncLocalStorage', () => {
     // Node runs a socket's callbacks in the context of the write that has made room: not in a stranger's.
     expect(['write', 'transfer', undefined]).toContain(await written);
     expect(['plain', 'write', 'transfer', undefined]).toContain(await own);
+  });
+
+  test("is the last transfer's own in a 'drain' that its end brings about", async () => {
+    const { near, far } = await pair({ unix: true });
+    const drained = once(near, 'drain');
+    let store;
+    near.once('drain', () => {
+      store = storage.getStore();
+    });
+    for (const id of ['one', 'two']) storage.run(id, () => transfer(near, openFile(file)));
+    far.resume();
+    await drained;
+    expect(store).toBe('two');
   });
 
   test("never is another request's in the handlers of 200 concurrent requests", async () => {
