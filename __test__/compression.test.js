@@ -10,7 +10,7 @@ const fs = require('node:fs');
 const zlib = require('node:zlib');
 const compression = require('compression');
 const { transfer } = require('..');
-const { pattern, tmpFile, until } = require('./helpers');
+const { pattern, runInChild, tmpFile, until } = require('./helpers');
 const { connect, httpServer } = require('./http-client');
 const { expectBytes, failure } = require('./streams');
 
@@ -175,4 +175,26 @@ test('twenty packed responses of one connection, with the file itself between th
     expectBytes(i % 2 ? body : zlib.gunzipSync(body), bytes);
   }
   await until(() => done === 20, 'all handlers');
+});
+
+test('a large packed response makes no listener leak warning', async () => {
+  // A process of its own: jest's has no warnings.
+  const { code, stderr } = await runInChild(`
+    const compression = require('compression');
+    const http = require('node:http');
+    const { transfer } = require('.');
+    const server = http.createServer((req, res) => {
+      compression({ threshold: 0 })(req, res, async () => {
+        res.setHeader('Content-Type', 'text/plain');
+        await transfer(res, ${JSON.stringify(path)});
+        res.end();
+        server.close();
+      });
+    });
+    server.listen(0, '127.0.0.1', () => {
+      const headers = { 'Accept-Encoding': 'gzip' };
+      http.get({ port: server.address().port, host: '127.0.0.1', headers, agent: false }, (res) => res.resume());
+    });
+  `);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
 });

@@ -17,7 +17,8 @@ afterEach(closeAll);
 const SIZE = 4 << 20;
 const bytes = pattern(SIZE, 61);
 const file = tmpFile(bytes);
-const MS = 400;
+/** Long enough for a machine that is busy otherwise. */
+const MS = 1000;
 
 /** An HTTP server on a unix socket, whose buffers are small, and a client that reads nothing yet. */
 async function serve(handler, prepare = () => {}, options = {}) {
@@ -100,12 +101,17 @@ async function withAllClocks(way, use) {
   return Object.fromEntries(found);
 }
 
-test.each(Object.keys(givers))('no clock fires while bytes move: %s', async (way) => {
-  const seen = await withAllClocks(way, async (client, { fired }) => {
+test('no clock fires while bytes move, by whatever way', async () => {
+  const moving = async (client, seen) => {
     const { read, took } = await readFor(client, SIZE);
-    return { read, fired, long: took > 1.5 * MS };
-  });
-  for (const one of Object.values(seen)) expect(one).toEqual({ read: SIZE, fired: 0, long: true });
+    return { read, fired: seen.fired, long: took > 1.5 * MS };
+  };
+  const all = await Promise.all(Object.keys(givers).map((way) => withAllClocks(way, moving)));
+  const expected = { read: SIZE, fired: 0, long: true };
+  for (const seen of all) {
+    for (const [clock, one] of Object.entries(seen))
+      expect({ clock, ...one }).toEqual({ clock, ...expected });
+  }
 });
 
 test('a clock fires when none do, and does what it does beside a plain response', async () => {

@@ -111,6 +111,27 @@ function begin(transfer) {
   return copier;
 }
 
+/** What waits for a message's 'drain'. */
+const kDrain = Symbol('rs-sendfile drain');
+
+/**
+ * With one listener for the life of a message: whoever replaces its `on`, as compression does, may hand the listener to
+ * a stream of its own, from which nobody can take it again.
+ * @param {any} out
+ * @param {() => void} go
+ */
+function whenDrained(out, go) {
+  if (!out[kDrain]) {
+    /** @type {(() => void)[]} */
+    const waiting = [];
+    out[kDrain] = waiting;
+    out.on('drain', () => {
+      for (const each of waiting.splice(0)) each();
+    });
+  }
+  out[kDrain].push(go);
+}
+
 /** What ends a stream even if it was given nothing yet. @type {Set<string | undefined>} */
 const FATAL = new Set(['ERR_SENDFILE_TIMEOUT', 'ERR_SENDFILE_TRUNCATED']);
 
@@ -278,7 +299,7 @@ class Copier {
       const ready = out.write(chunk);
       count();
       if (ready) resolve();
-      else out.once('drain', resolve);
+      else whenDrained(out, resolve);
     });
   }
 
