@@ -319,7 +319,8 @@ test('a client that leaves: the same events as a plain response has', async () =
     client.destroy();
     await until(() => seen.includes('close'), "'close'");
     await turn();
-    return seen;
+    // Whether 'finish' comes before 'close' lies with what Node hears of first, the reset or a write's error.
+    return seen.sort();
   };
   expect(await left(givers.transfer)).toEqual(await left(givers.plain));
 });

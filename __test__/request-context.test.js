@@ -118,6 +118,7 @@ describe.each(Object.entries(ways))('%s', (_way, optionsOf) => {
 
   test('requests whose transfers are ended from outside', async () => {
     const seen = [];
+    const aborts = [];
     let id = 0;
     const { port } = await httpServer((req, res) => {
       const request = ++id;
@@ -128,7 +129,7 @@ describe.each(Object.entries(ways))('%s', (_way, optionsOf) => {
         const controller = new AbortController();
         controller.signal.addEventListener('abort', note('abort'));
         const sending = transfer(res, openFile(large), { ...optionsOf(res), signal: controller.signal });
-        if (req.url === '/abort') setTimeout(() => controller.abort(), 20);
+        if (req.url === '/abort') aborts.push(() => storage.run(request, () => controller.abort()));
         await sending.catch(note('rejected'));
         note('after it')();
       });
@@ -140,6 +141,7 @@ describe.each(Object.entries(ways))('%s', (_way, optionsOf) => {
     });
     await until(() => id === 4, 'four requests');
     for (const client of clients) await client.fill();
+    for (const abort of aborts) abort();
     clients[1].destroy();
     clients[3].destroy();
     await until(() => seen.filter(([, where]) => where === 'close').length === 4, "'close' of each");
