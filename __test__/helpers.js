@@ -123,9 +123,13 @@ async function httpServer(handler, options = {}) {
   return { server, port, close };
 }
 
-/** Runs a program text in a Node of its own: `{ code, signal, stdout, stderr }`. Ends it after `timeout` ms. */
-async function runInChild(program, { args = [], env = {}, timeout = 30_000 } = {}) {
-  const child = spawn(process.execPath, [...args, '-e', program], {
+/**
+ * Runs a program text in a Node of its own: `{ code, signal, stdout, stderr }`. Ends it after `timeout` ms. `under` is a
+ * command that starts it.
+ */
+async function runInChild(program, { args = [], env = {}, timeout = 30_000, under = [] } = {}) {
+  const [command, ...all] = [...under, process.execPath, ...args, '-e', program];
+  const child = spawn(command, all, {
     cwd: root,
     env: { ...process.env, NODE_OPTIONS: nodeOptions, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
