@@ -28,8 +28,8 @@ const EINVAL = errors.errnoOf('EINVAL');
 const report = new Float64Array(4);
 
 /**
- * Paths that were found on a local file system: opening one of them again asks no server and no daemon, so it may be
- * done on this thread. The oldest go first.
+ * Paths that were found on a local file system: worth a try to open them on this thread, which the native side does
+ * only if they still lead there. The oldest go first.
  * @type {Set<string>}
  */
 const local = new Set();
@@ -165,6 +165,7 @@ function openByEngine(path, key, shown, done) {
     if (end === 0) {
       if (!wanted) return addon.release(source);
       if (isLocal) remember(key);
+      else local.delete(key);
       return done(null, new Held(source, fd, size));
     }
     if (!wanted) return;

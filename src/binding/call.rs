@@ -60,7 +60,9 @@ impl Task for Attempt {
     type JsValue = f64;
 
     fn compute(&mut self) -> Result<f64> {
-        Ok(answer(self.0.as_ref().map_err(|errno| *errno).and_then(|owned| {
+        // Its descriptors are closed here, on the pool: closing may wait for a server.
+        let owned = std::mem::replace(&mut self.0, Err(libc::ECANCELED));
+        Ok(answer(owned.and_then(|owned| {
             let request = Request {
                 out: owned.out.as_fd(),
                 input: owned.input.as_fd(),

@@ -10,7 +10,7 @@ use napi::{Env, Result, Task};
 use napi_derive::napi;
 
 use super::args::{answer, borrow, fill, size, Array};
-use super::environment::{begin, describe, engine, here, Done};
+use super::environment::{begin, describe, engine, here, Done, Held};
 use crate::sys::open::{self, Source};
 use crate::sys::posix;
 
@@ -118,8 +118,14 @@ pub fn seek(env: Env, source: u32, to: f64) -> Result<f64> {
     })
 }
 
-/// Lets a source go. Its file is closed once no transfer uses it.
+/// Lets a source go. Its file is closed once no transfer uses it: on this thread only if that asks nobody.
 #[napi]
 pub fn release(env: Env, source: u32) -> Result<()> {
-    here(&env, |environment| drop(environment.sources.remove(&source)))
+    let held = here(&env, |environment| environment.sources.remove(&source))?;
+    if let Some(Held { file, local: false }) = held {
+        if let Ok(engine) = engine() {
+            engine.close(file);
+        }
+    }
+    Ok(())
 }

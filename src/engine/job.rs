@@ -111,6 +111,7 @@ pub(super) enum Work {
     Transfer(Box<Owned>),
     Writable(Arc<Watch>),
     Open(CString),
+    Close(Arc<OwnedFd>),
 }
 
 impl Work {
@@ -118,7 +119,7 @@ impl Work {
         match self {
             Self::Transfer(transfer) => Some(transfer.out()),
             Self::Writable(out) => Some(out),
-            Self::Open(_) => None,
+            Self::Open(_) | Self::Close(_) => None,
         }
     }
 

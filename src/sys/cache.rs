@@ -43,6 +43,9 @@ mod imp {
     use super::super::posix::errno;
     use super::Residency;
 
+    /// A place past the end of every file.
+    const BEYOND: u64 = (1 << 63) - (1 << 20);
+
     /// The same number on every architecture that Node runs on.
     const SYS_CACHESTAT: libc::c_long = 451;
 
@@ -71,6 +74,12 @@ mod imp {
         let Some(end) = offset.checked_add(length) else {
             return Residency::Cold;
         };
+        let mut byte = [0];
+        // Whether this process may count pages is the file system's to say, and one that others answer for may ask them
+        // first. Those have no RWF_NOWAIT, which shows where there is nothing to read.
+        if !trusted && !matches!(read_now(file, &mut byte, BEYOND), Ok(_) | Err(libc::EAGAIN)) {
+            return Residency::Cold;
+        }
         let pages = end.div_ceil(*PAGE) - offset / *PAGE;
         let counted = match cached_pages(file, offset, length) {
             Some(cached) if cached < pages => return Residency::Cold,
@@ -79,7 +88,6 @@ mod imp {
         };
         // A page that is being read ahead counts as cached, and waiting for it is waiting for the disk. Read-ahead
         // runs to the end of a range, so its ends tell.
-        let mut byte = [0];
         let last = read_now(file, &mut byte, end - 1);
         let first = if pages > 1 { read_now(file, &mut byte, offset) } else { last };
         match (first, last, counted) {

@@ -15,6 +15,7 @@
 use std::os::fd::BorrowedFd;
 
 pub mod cache;
+mod mounts;
 pub mod open;
 pub mod poll;
 pub mod posix;

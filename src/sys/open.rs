@@ -6,6 +6,7 @@
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 
+use super::mounts::{self, Mount};
 use super::posix::{self, errno, Kind, Status};
 
 /// An open source.
@@ -15,8 +16,8 @@ pub struct Source {
     pub fd: OwnedFd,
     /// Its size in bytes, where the size says anything: `None` for pipes, sockets, devices and files of /proc.
     pub size: Option<u64>,
-    /// Its file system is known to live in this machine's memory or on its disks: opening a file there asks nobody
-    /// else.
+    /// Its file system is known to live in this machine's memory or on its disks: opening and closing a file there
+    /// asks nobody else.
     pub local: bool,
 }
 
@@ -30,19 +31,28 @@ pub fn open(path: &CStr) -> Result<Source, i32> {
     // SAFETY: `path` is a live C string.
     let fd = owned(unsafe { libc::open(path.as_ptr(), FLAGS) })?;
     let status = regular(posix::status(fd.as_fd())?)?;
-    let place = imp::place(fd.as_fd());
-    let size = (place != Place::Synthetic).then_some(status.size);
-    Ok(Source { fd, size, local: place == Place::Local })
+    let place = place(fd.as_fd());
+    // Elsewhere a size of 0 may say nothing either: other machines have a /proc too.
+    let sized = place == Place::Local || (place == Place::Foreign && status.size > 0);
+    Ok(Source { fd, size: sized.then_some(status.size), local: place == Place::Local })
 }
 
 /// Opens a path whose file system is known to be local, without waiting for a disk.
 ///
+/// The kernel is asked first where the path leads, since a look there asks nobody, but opening it might: a mount or a
+/// link may have come into the way of a path that was local before.
+///
 /// # Errors
 /// `EAGAIN` where that cannot be done; otherwise as [`open`].
 pub fn open_cached(path: &CStr) -> Result<Source, i32> {
+    let mount = imp::status_cached(imp::look(path)?.as_fd())?.mount;
+    if !is_known_local(mount) {
+        return Err(libc::EAGAIN);
+    }
     let fd = imp::open_cached(path)?;
-    let status = regular(imp::status_cached(fd.as_fd())?.0)?;
-    Ok(Source { fd, size: Some(status.size), local: true })
+    let known = imp::status_cached(fd.as_fd())?;
+    let status = regular(known.status)?;
+    Ok(Source { fd, size: Some(status.size), local: is_known_local(known.mount) })
 }
 
 /// Takes a second descriptor of an open file, without asking a disk or a server for its size.
@@ -51,19 +61,42 @@ pub fn open_cached(path: &CStr) -> Result<Source, i32> {
 /// `EBADF` for one that is closed or not readable, `EISDIR` for a directory, `EMFILE`.
 pub fn adopt(fd: BorrowedFd<'_>) -> Result<Source, i32> {
     posix::check_readable(fd)?;
-    let (status, synthetic) = imp::status_cached(fd)?;
+    let Known { status, deviceless, mount } = imp::status_cached(fd)?;
     let size = match status.kind {
         Kind::Directory => return Err(libc::EISDIR),
-        Kind::Regular => (status.size > 0 || !synthetic).then_some(status.size),
+        Kind::Regular => (status.size > 0 || !deviceless).then_some(status.size),
         Kind::Other => None,
     };
-    Ok(Source { fd: posix::duplicate(fd)?, size, local: false })
+    Ok(Source { fd: posix::duplicate(fd)?, size, local: is_known_local(mount) })
 }
 
-/// Is the file system in this machine's memory or on its disks? May wait for a server.
+/// Is the file system in this machine's memory or on its disks? Where nobody has asked before, it may wait for a
+/// server.
 #[must_use]
 pub fn is_local(fd: BorrowedFd<'_>) -> bool {
-    imp::place(fd) == Place::Local
+    let mount = imp::status_cached(fd).ok().and_then(|known| known.mount);
+    mount.and_then(mounts::is_local).unwrap_or_else(|| place(fd) == Place::Local)
+}
+
+fn is_known_local(mount: Option<Mount>) -> bool {
+    mount.and_then(mounts::is_local) == Some(true)
+}
+
+/// Asks the file system, and remembers of its mount what it says.
+fn place(fd: BorrowedFd<'_>) -> Place {
+    let place = imp::place(fd);
+    if let Some(mount) = imp::status_cached(fd).ok().and_then(|known| known.mount) {
+        mounts::remember(mount, place == Place::Local);
+    }
+    place
+}
+
+/// What the kernel knows of an open file without asking anybody.
+struct Known {
+    status: Status,
+    /// Its file system has no device of its own: so it is with /proc and /sys, among others.
+    deviceless: bool,
+    mount: Option<Mount>,
 }
 
 fn regular(status: Status) -> Result<Status, i32> {
@@ -98,8 +131,13 @@ mod imp {
     use std::ffi::CStr;
     use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
+    use super::super::mounts::Mount;
     use super::super::posix::{self, errno, Kind, Status};
-    use super::{owned, Place, FLAGS};
+    use super::{owned, Known, Place, FLAGS};
+
+    /// statx(2): a number that may be used again, and one that never is (6.8).
+    const MOUNT: u32 = 0x1000;
+    const MOUNT_UNIQUE: u32 = 0x4000;
 
     /// [statfs(2)](https://man7.org/linux/man-pages/man2/statfs.2.html) lists these, and linux/magic.h.
     const LOCAL: [u64; 15] = [
@@ -147,12 +185,21 @@ mod imp {
         }
     }
 
+    pub fn open_cached(path: &CStr) -> Result<OwnedFd, i32> {
+        resolve_cached(path, FLAGS | libc::O_LARGEFILE)
+    }
+
+    /// The place of a path in the directory cache: no file system hears of it, and nothing can be read by it.
+    pub fn look(path: &CStr) -> Result<OwnedFd, i32> {
+        resolve_cached(path, libc::O_PATH | libc::O_CLOEXEC)
+    }
+
     /// openat2(2) with `RESOLVE_CACHED` (5.12): `EAGAIN` where the path is not in the directory cache. A kernel without
     /// it answers `ENOSYS` or `EINVAL`, a sandbox `EPERM`: all mean that it has to be done elsewhere.
-    pub fn open_cached(path: &CStr) -> Result<OwnedFd, i32> {
+    fn resolve_cached(path: &CStr, flags: libc::c_int) -> Result<OwnedFd, i32> {
         // SAFETY: an all-zero open_how is a valid value: it holds only numbers.
         let mut how: libc::open_how = unsafe { std::mem::zeroed() };
-        how.flags = u64::try_from(FLAGS | libc::O_LARGEFILE).map_err(|_| libc::EAGAIN)?;
+        how.flags = u64::try_from(flags).map_err(|_| libc::EAGAIN)?;
         how.resolve = libc::RESOLVE_CACHED;
         // SAFETY: `path` is a live C string; `how` is live and as large as said.
         let fd = unsafe {
@@ -171,8 +218,7 @@ mod imp {
     }
 
     /// statx(2) with `AT_STATX_DONT_SYNC` (4.11): what the kernel knows, without asking a server or a FUSE daemon.
-    /// Says too whether the file system has no device of its own, as /proc and /sys have not.
-    pub fn status_cached(fd: BorrowedFd<'_>) -> Result<(Status, bool), i32> {
+    pub fn status_cached(fd: BorrowedFd<'_>) -> Result<Known, i32> {
         // SAFETY: an all-zero statx is a valid value: it holds only numbers.
         let mut stat: libc::statx = unsafe { std::mem::zeroed() };
         // By number, since glibc has the wrapper only from 2.28 on.
@@ -183,16 +229,23 @@ mod imp {
                 fd.as_raw_fd(),
                 c"".as_ptr(),
                 libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC,
-                libc::STATX_TYPE | libc::STATX_SIZE,
+                libc::STATX_TYPE | libc::STATX_SIZE | MOUNT | MOUNT_UNIQUE,
                 &raw mut stat,
             )
         };
         if result == 0 {
             let kind = Kind::of_mode(u32::from(stat.stx_mode));
-            return Ok((Status { size: stat.stx_size, kind }, stat.stx_dev_major == 0));
+            let mount = Mount { id: stat.stx_mnt_id, device: (stat.stx_dev_major, stat.stx_dev_minor) };
+            return Ok(Known {
+                status: Status { size: stat.stx_size, kind },
+                deviceless: stat.stx_dev_major == 0,
+                mount: (stat.stx_mask & (MOUNT | MOUNT_UNIQUE) != 0).then_some(mount),
+            });
         }
         match errno() {
-            libc::ENOSYS | libc::EPERM => Ok((posix::status(fd)?, true)),
+            libc::ENOSYS | libc::EPERM => {
+                Ok(Known { status: posix::status(fd)?, deviceless: true, mount: None })
+            }
             errno => Err(errno),
         }
     }
@@ -203,8 +256,8 @@ mod imp {
     use std::ffi::CStr;
     use std::os::fd::{BorrowedFd, OwnedFd};
 
-    use super::super::posix::{self, Status};
-    use super::Place;
+    use super::super::posix;
+    use super::{Known, Place};
 
     pub fn place(_: BorrowedFd<'_>) -> Place {
         Place::Foreign
@@ -214,8 +267,12 @@ mod imp {
         Err(libc::EAGAIN)
     }
 
-    pub fn status_cached(fd: BorrowedFd<'_>) -> Result<(Status, bool), i32> {
-        Ok((posix::status(fd)?, false))
+    pub fn look(_: &CStr) -> Result<OwnedFd, i32> {
+        Err(libc::EAGAIN)
+    }
+
+    pub fn status_cached(fd: BorrowedFd<'_>) -> Result<Known, i32> {
+        Ok(Known { status: posix::status(fd)?, deviceless: false, mount: None })
     }
 }
 
@@ -290,11 +347,29 @@ mod tests {
     fn a_path_in_the_directory_cache_opens_without_waiting() {
         let path = temp("cached");
         write(&path, b"x");
+        open(&path).unwrap(); // now it is known where the path leads
         match open_cached(&path) {
-            Ok(source) => assert_eq!(source.size, Some(1)),
+            Ok(source) => assert_eq!((source.size, source.local), (Some(1), true)),
             // Another kernel than 5.12 or later, or the entry has left the cache.
             Err(errno) => assert_eq!(errno, libc::EAGAIN),
         }
+        remove(&path);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_path_to_a_mount_that_is_not_local_is_left_to_others() {
+        assert!(!open(c"/proc/version").unwrap().local);
+        assert_eq!(open_cached(c"/proc/version").unwrap_err(), libc::EAGAIN);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_was_found_out_by_a_path_is_known_of_descriptors_too() {
+        let path = temp("adopted");
+        write(&path, b"x");
+        let source = open(&path).unwrap();
+        assert_eq!(adopt(source.fd.as_fd()).unwrap().local, source.local);
         remove(&path);
     }
 
