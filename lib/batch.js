@@ -279,6 +279,7 @@ class Batch {
       !transfer.isHttp &&
       transfer.sent === 0 &&
       !flight.rest?.begun &&
+      !flight.forsaken &&
       error.code === 'ABORT_ERR' &&
       !this.socket.destroyed;
     if (!spare) return this.abandon(transfer, error);
@@ -385,10 +386,18 @@ class Batch {
     const sent = native?.cancel(flight.id, hangUp) ?? -1;
     if (sent >= 0) return this.landed(flight, CANCELLED, sent, 0, 0, 0, 0, 0);
     // Its step is running and tells its count when it ends; it may be waiting for a disk that never answers.
-    flight.timer ??= setTimeout(
-      () => this.landed(flight, CANCELLED, flight.now(), 0, 0, 0, 0, 0),
-      PATIENCE_MS,
-    );
+    flight.timer ??= setTimeout(() => this.forsake(flight), PATIENCE_MS);
+  }
+
+  /**
+   * Waits no longer for a step. What it may still send must not come among others' bytes: the socket ends here, even if
+   * it could have been spared.
+   * @param {Flight} flight
+   */
+  forsake(flight) {
+    native?.cancel(flight.id, true);
+    flight.forsaken = true;
+    this.landed(flight, CANCELLED, flight.now(), 0, 0, 0, 0, 0);
   }
 
   /**

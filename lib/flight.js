@@ -35,6 +35,8 @@ class Flight {
     this.rest = null;
     /** @type {NodeJS.Timeout | undefined} */
     this.timer = undefined;
+    /** A step of it may still be running, and nobody waits for it. */
+    this.forsaken = false;
   }
 
   /**

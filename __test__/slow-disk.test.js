@@ -1,0 +1,179 @@
+'use strict';
+
+/**
+ * Files whose every read takes 200 ms. They take their time, and nobody else's: not the event loop's, not that of other
+ * transfers, not that of libuv's pool.
+ */
+
+const dns = require('node:dns');
+const fs = require('node:fs');
+const { transfer } = require('..');
+const { httpServer, openFds, pattern, readAll, request, tmpFile, until } = require('./helpers');
+const { describeSlow, loopDelay, mount, slowBytes } = require('./slowfs');
+const { closeAll, expectBytes, failure, pair } = require('./streams');
+
+afterEach(closeAll);
+
+const READ = 200;
+const SLOW_SIZE = 300_000;
+const FAST_SIZE = 8 << 20;
+/** How much longer anything may take beside slow disks. What waits for one takes 20 times as long. */
+const TIMES = 4;
+
+const fast = pattern(FAST_SIZE, 3);
+const fastFile = tmpFile(fast);
+
+async function timed(run) {
+  const began = performance.now();
+  await run();
+  return performance.now() - began;
+}
+
+async function download() {
+  const { near, far } = await pair();
+  const received = readAll(far);
+  await transfer(near, fastFile);
+  near.end();
+  expectBytes(await received, fast);
+}
+
+/** What goes on beside the slow files: the shortest that each took of several rounds. */
+async function others(least) {
+  for (let round = 0; round < 4; round++) {
+    const now = {
+      download: await timed(download),
+      fs: await timed(() => fs.promises.stat(fastFile)),
+      lookup: await timed(() => dns.promises.lookup('localhost')),
+    };
+    for (const [name, time] of Object.entries(now)) least[name] = Math.min(least[name] ?? Infinity, time);
+  }
+}
+
+describeSlow('slow disks', () => {
+  let mounted;
+  let seed = 0;
+  /** A file that nobody has read yet: nothing of it is in memory. */
+  const fresh = (settings = {}) => {
+    seed += 1;
+    return { file: mounted.file({ size: SLOW_SIZE, read: READ, seed, ...settings }), seed };
+  };
+  beforeAll(async () => {
+    mounted = await mount();
+  });
+  afterAll(() => mounted.unmount());
+
+  /** Sends so many files at once to sockets of their own; resolves when all have arrived right. */
+  async function slowOnes(count) {
+    const sending = Array.from({ length: count }, async () => {
+      const { file, seed } = fresh();
+      const { near, far } = await pair();
+      const received = readAll(far);
+      expect(await transfer(near, file)).toBe(SLOW_SIZE);
+      near.end();
+      expectBytes(await received, slowBytes(SLOW_SIZE, seed & 255));
+    });
+    await Promise.all(sending);
+  }
+
+  test.each([[3], [30]])('%i at once: the loop, other transfers, fs and dns go on', async (count) => {
+    await others({}); // what is made once is there
+    const alone = {};
+    const beside = {};
+    const delays = [];
+    for (let round = 0; round < 2; round++) {
+      const idle = await loopDelay(() => others(alone));
+      let slow;
+      const busy = await loopDelay(() => {
+        slow = slowOnes(count);
+        return others(beside);
+      });
+      delays.push([busy.p99, idle.p99]);
+      await slow;
+    }
+    const [busy, idle] = delays.reduce((best, now) => (now[0] < best[0] ? now : best));
+    expect(busy).toBeLessThan(Math.max(20, 2 * idle));
+    for (const [name, time] of Object.entries(alone)) {
+      // Half a millisecond is nobody's.
+      expect([name, beside[name] < TIMES * (time + 0.5)]).toEqual([name, true]);
+    }
+  });
+
+  test('a response from one of them is whole, its connection good for the next', async () => {
+    const { file, seed } = fresh();
+    const { port, close } = await httpServer(async (_req, res) => {
+      await transfer(res, file);
+      res.end();
+    });
+    const { headers, body } = await request(port);
+    expect(headers['content-length']).toBe(String(SLOW_SIZE));
+    expectBytes(body, slowBytes(SLOW_SIZE, seed & 255));
+    await close();
+  });
+
+  describe('a read that does not come back', () => {
+    const HANG = 3_000;
+
+    /** A thread of ours waits for a disk: the kernel shows it in state D. */
+    const isReading = () =>
+      fs.readdirSync('/proc/self/task').some((task) => {
+        try {
+          return /\(sendfile-crew\) D/.test(fs.readFileSync(`/proc/self/task/${task}/stat`, 'latin1'));
+        } catch {
+          return false; // it has ended
+        }
+      });
+
+    const openHere = () => [...openFds().values()].filter((name) => name.startsWith(mounted.directory));
+
+    /** A transfer that waits for its first read. */
+    async function waiting(options) {
+      const { near, far } = await pair();
+      const { file } = fresh({ read: HANG });
+      const handle = await fs.promises.open(file);
+      const received = readAll(far).catch(() => Buffer.alloc(0));
+      const controller = new AbortController();
+      const sending = failure(transfer(near, handle.fd, { signal: controller.signal, ...options }));
+      const began = performance.now();
+      await until(isReading, 'the first read');
+      return { near, handle, received, controller, sending, began };
+    }
+
+    test('does not keep an aborted transfer, and none of its bytes comes after', async () => {
+      const { near, handle, received, controller, sending, began } = await waiting();
+      controller.abort();
+      expect(await sending).toMatchObject({ code: 'ABORT_ERR', bytesSent: 0 });
+      expect(performance.now() - began).toBeLessThan(HANG - 500);
+      // A stream that goes on is its owner's alone.
+      if (!near.destroyed) near.write('after');
+      await handle.read(Buffer.alloc(1), 0, 1, 0); // until the read has come back
+      await until(() => openHere().length === 1, 'the end of the step');
+      near.end();
+      expect((await received).toString('latin1', 0, 100)).toMatch(/^(after)?$/);
+      await handle.close();
+    });
+
+    test('does not keep a transfer past its timeout', async () => {
+      const { near, handle, received, sending, began } = await waiting({ timeout: 100 });
+      expect(await sending).toMatchObject({ code: 'ERR_SENDFILE_TIMEOUT', bytesSent: 0 });
+      expect(performance.now() - began).toBeLessThan(HANG - 500);
+      expect(near.destroyed).toBe(true);
+      expect(await received).toHaveLength(0);
+      await handle.close();
+    });
+
+    test('does not keep a transfer whose peer has left', async () => {
+      const { near, handle, sending, began } = await waiting();
+      near.destroy();
+      expect(await sending).toMatchObject({ code: 'ERR_STREAM_PREMATURE_CLOSE', bytesSent: 0 });
+      expect(performance.now() - began).toBeLessThan(HANG - 500);
+      await handle.close();
+    });
+
+    test('leaves nothing open once it has come back', async () => {
+      await until(
+        () => ![...openFds().values()].some((name) => name.startsWith(mounted.directory)),
+        'the files',
+      );
+    });
+  });
+});
