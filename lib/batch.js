@@ -31,6 +31,7 @@ const FAILED = 1;
 const TRUNCATED = 2;
 const CANCELLED = 3;
 const REFUSED = 4;
+const UNREADABLE = 5;
 
 const METHODS = { auto: 0, sendfile: 1, copy: 2 };
 
@@ -250,6 +251,8 @@ class Batch {
       return this.copyRest(flight, sent, errno);
     } else if (end === TRUNCATED) {
       return this.abandon(transfer, errors.truncated(transfer.length, transfer.fileBytes));
+    } else if (end === UNREADABLE) {
+      return this.abandon(transfer, errors.systemError(errno, 'sendfile'));
     } else if (end === FAILED) {
       return this.broken(transfer, errors.systemError(errno, 'sendfile'));
     }

@@ -323,6 +323,7 @@ impl Engine {
             }
             Step::Done => End::Done,
             Step::Failed(errno) => End::Failed(errno),
+            Step::Unreadable(errno) => End::Unreadable(errno),
             Step::Truncated => End::Truncated,
         };
         self.finish(job, Work::Transfer(transfer), end);

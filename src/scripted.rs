@@ -284,7 +284,11 @@ impl<S: Shape> Kernel for Wire<S> {
 
     fn pread(&self, _: BorrowedFd<'_>, buffer: &mut [u8], offset: u64) -> Outcome {
         let range = self.range(offset, buffer.len() as u64);
-        let fate = self.next();
+        let mut fate = self.next();
+        while fate == Outcome::failed(libc::EAGAIN) {
+            // Only sockets are full.
+            fate = self.next();
+        }
         let length = usize::try_from(fate.sent).unwrap_or(usize::MAX).min(range.len());
         buffer[..length].copy_from_slice(&range[..length]);
         Outcome::partial(length as u64, if length == 0 { fate.errno } else { 0 })

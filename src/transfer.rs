@@ -37,8 +37,10 @@ pub enum Step {
     Wait,
     /// Everything is out.
     Done,
-    /// The kernel said no, with this errno.
+    /// The kernel said no, with this errno: of the socket, if it is one that both sides can have.
     Failed(i32),
+    /// The file cannot be read, with this errno.
+    Unreadable(i32),
     /// The file ended before the promised length.
     Truncated,
 }
@@ -58,6 +60,14 @@ pub struct Transfer<O, F> {
     calls: u32,
     trusted: bool,
     copied: bool,
+    /// The last step found the socket full and moved nothing.
+    stuck: bool,
+}
+
+/// What one turn of a step did. `unread`: its errno is the file's.
+struct Turn {
+    outcome: Outcome,
+    unread: bool,
 }
 
 impl<O: AsFd, F: AsFd> Transfer<O, F> {
@@ -76,6 +86,7 @@ impl<O: AsFd, F: AsFd> Transfer<O, F> {
             calls: 0,
             trusted: false,
             copied: false,
+            stuck: false,
         }
     }
 
@@ -109,6 +120,7 @@ impl<O: AsFd, F: AsFd> Transfer<O, F> {
             calls: self.calls,
             trusted: self.trusted,
             copied: self.copied,
+            stuck: self.stuck,
         }
     }
 
@@ -162,7 +174,7 @@ impl<O: AsFd, F: AsFd> Transfer<O, F> {
                 return Step::Again;
             }
             let before = self.file_sent();
-            let outcome = if self.method == Method::Copy {
+            let Turn { outcome, unread } = if self.method == Method::Copy {
                 self.copy_once(kernel, left)
             } else {
                 self.send_once(kernel, left)
@@ -172,17 +184,43 @@ impl<O: AsFd, F: AsFd> Transfer<O, F> {
             left = left.saturating_sub((self.file_sent() - before).max(1));
             // An errno beside bytes is not lost: the next turn meets it again.
             if outcome.sent > 0 {
+                self.stuck = false;
                 continue;
             }
             match outcome.errno {
                 0 => return Step::Truncated,
-                libc::EAGAIN => return Step::Wait,
+                errno if unread => return Step::Unreadable(errno),
+                // Twice in a row, though the socket took bytes again in between: it may be the file that has none.
+                libc::EAGAIN if self.stuck && self.read_errno(kernel) == libc::EAGAIN => {
+                    return Step::Unreadable(libc::EAGAIN);
+                }
+                libc::EAGAIN => {
+                    self.stuck = true;
+                    return Step::Wait;
+                }
                 errno if self.may_copy() && is_refusal(errno) => {
                     self.refusal = errno;
                     self.method = Method::Copy;
                 }
+                errno if is_of_both(errno) && self.read_errno(kernel) != 0 => {
+                    return Step::Unreadable(errno);
+                }
                 errno => return Step::Failed(errno),
             }
+        }
+    }
+
+    /// The errno by which the next byte of the file cannot be read; 0 where it can, or where none is due.
+    fn read_errno<K: Kernel>(&self, kernel: &K) -> i32 {
+        let done = self.file_sent();
+        if !self.head_left().is_empty() || done == self.length {
+            return 0;
+        }
+        let read = persist(|| kernel.pread(self.file.as_fd(), &mut [0], self.offset + done));
+        if read.sent == 0 {
+            read.errno
+        } else {
+            0
         }
     }
 
@@ -230,7 +268,7 @@ impl<O: AsFd, F: AsFd> Transfer<O, F> {
         })
     }
 
-    fn send_once<K: Kernel>(&self, kernel: &K, left: u64) -> Outcome {
+    fn send_once<K: Kernel>(&self, kernel: &K, left: u64) -> Turn {
         let done = self.file_sent();
         let length = (self.length - done).min(left);
         let whole = done + length == self.length;
@@ -249,27 +287,27 @@ impl<O: AsFd, F: AsFd> Transfer<O, F> {
                 sized: true,
             },
         );
-        Outcome { sent: tally.total(), errno: tally.errno }
+        Turn { outcome: Outcome { sent: tally.total(), errno: tally.errno }, unread: false }
     }
 
-    fn copy_once<K: Kernel>(&self, kernel: &K, left: u64) -> Outcome {
+    fn copy_once<K: Kernel>(&self, kernel: &K, left: u64) -> Turn {
         with_scratch(|scratch| {
             let done = self.file_sent();
             let wanted = (self.length - done).min(left).min(COPY_CHUNK as u64);
             let Some(buffer) = usize::try_from(wanted).ok().and_then(|wanted| scratch.get_mut(..wanted))
             else {
-                return Outcome::failed(libc::ENOMEM);
+                return Turn { outcome: Outcome::failed(libc::ENOMEM), unread: true };
             };
             let mut filled = 0;
             if !buffer.is_empty() {
                 let read = persist(|| kernel.pread(self.file.as_fd(), buffer, self.offset + done));
                 if read.sent == 0 {
-                    return read;
+                    return Turn { outcome: read, unread: true };
                 }
                 filled = usize::try_from(read.sent).unwrap_or(0);
             }
             let whole = done + filled as u64 == self.length;
-            self.write_around(kernel, &buffer[..filled], whole)
+            Turn { outcome: self.write_around(kernel, &buffer[..filled], whole), unread: false }
         })
     }
 
@@ -334,6 +372,14 @@ pub const fn is_refusal(errno: i32) -> bool {
                 | libc::EIO
                 | libc::EAFNOSUPPORT
         )
+}
+
+/// The errnos that tell of a lost connection, of which a file of a server or of a FUSE daemon may have one too.
+const fn is_of_both(errno: i32) -> bool {
+    matches!(
+        errno,
+        libc::ENOTCONN | libc::ECONNABORTED | libc::ETIMEDOUT | libc::EHOSTUNREACH | libc::ENETUNREACH
+    )
 }
 
 fn with_scratch<T>(run: impl FnOnce(&mut [u8]) -> T) -> T {

@@ -34,6 +34,8 @@ pub const TRUNCATED: f64 = 2.0;
 pub const CANCELLED: f64 = 3.0;
 /// Descriptors or threads ran out before the engine had it: with an errno.
 pub const REFUSED: f64 = 4.0;
+/// The file cannot be read: with an errno.
+pub const UNREADABLE: f64 = 5.0;
 
 /// The engine's way into one environment. It is shut before the environment is gone.
 pub struct JsSink(RwLock<Option<Channel>>);
@@ -184,6 +186,7 @@ pub fn numbers(report: &Report) -> [f64; 7] {
     let (end, errno) = match report.end {
         End::Done => (DONE, 0),
         End::Failed(errno) => (FAILED, errno),
+        End::Unreadable(errno) => (UNREADABLE, errno),
         End::Truncated => (TRUNCATED, 0),
         End::Cancelled => (CANCELLED, 0),
     };

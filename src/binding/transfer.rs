@@ -96,6 +96,7 @@ fn start(
     let end = match first {
         Some(Step::Done) => Some(End::Done),
         Some(Step::Failed(errno)) => Some(End::Failed(errno)),
+        Some(Step::Unreadable(errno)) => Some(End::Unreadable(errno)),
         Some(Step::Truncated) => Some(End::Truncated),
         Some(Step::Again | Step::Wait) | None => None,
     };

@@ -19,6 +19,8 @@ pub enum End {
     Done,
     /// The kernel's errno.
     Failed(i32),
+    /// The file cannot be read: the kernel's errno.
+    Unreadable(i32),
     /// The file ended before the promised length.
     Truncated,
     /// [`super::Engine::cancel`] came first.

@@ -312,8 +312,40 @@ mod refusal {
     fn the_copy_that_took_over_may_fail() {
         let kernel = plain([failed(EIO), failed(EIO)]);
         let mut transfer = ten(Method::Auto);
-        assert_eq!(transfer.step(&kernel, LARGE), Step::Failed(EIO));
+        assert_eq!(transfer.step(&kernel, LARGE), Step::Unreadable(EIO));
         assert_eq!(transfer.refusal(), EIO);
+    }
+
+    #[test]
+    fn a_lost_connection_is_the_sockets_if_the_file_can_be_read() {
+        for errno in
+            [libc::ENOTCONN, libc::ECONNABORTED, libc::ETIMEDOUT, libc::EHOSTUNREACH, libc::ENETUNREACH]
+        {
+            let kernel = plain([sent(4), sent(3), failed(errno), sent(1)]);
+            assert_eq!(framed(Method::Auto).step(&kernel, LARGE), Step::Failed(errno));
+            assert_eq!(kernel.asked().last(), Some(&Asked::Read(1, 103)));
+            let kernel = plain([sent(4), sent(3), failed(errno), failed(EIO)]);
+            assert_eq!(framed(Method::Auto).step(&kernel, LARGE), Step::Unreadable(errno));
+            // Before the file's turn nobody asks it.
+            let kernel = plain([failed(errno)]);
+            assert_eq!(framed(Method::Auto).step(&kernel, LARGE), Step::Failed(errno));
+        }
+    }
+
+    #[test]
+    fn a_file_that_has_nothing_yet_is_no_full_socket() {
+        let kernel = plain([failed(EAGAIN), failed(EAGAIN), failed(EAGAIN)]);
+        let mut transfer = ten(Method::Auto);
+        assert_eq!(transfer.step(&kernel, LARGE), Step::Wait);
+        assert_eq!(transfer.step(&kernel, LARGE), Step::Unreadable(EAGAIN));
+        let kernel = plain([failed(EAGAIN), failed(EAGAIN), sent(1), sent(2), failed(EAGAIN)]);
+        let mut transfer = ten(Method::Auto);
+        for _ in 0..3 {
+            assert_eq!(transfer.step(&kernel, LARGE), Step::Wait);
+        }
+        assert_eq!(kernel.left(), 0);
+        let kernel = plain([failed(EAGAIN)]);
+        assert_eq!(ten(Method::Copy).step(&kernel, LARGE), Step::Unreadable(EAGAIN));
     }
 
     #[test]
@@ -396,7 +428,7 @@ mod copy {
     #[test]
     fn reading_and_writing_may_fail() {
         let kernel = plain([failed(EIO)]);
-        assert_eq!(ten(Method::Copy).step(&kernel, LARGE), Step::Failed(EIO));
+        assert_eq!(ten(Method::Copy).step(&kernel, LARGE), Step::Unreadable(EIO));
         let kernel = plain([sent(10), failed(EPIPE)]);
         assert_eq!(ten(Method::Copy).step(&kernel, LARGE), Step::Failed(EPIPE));
     }

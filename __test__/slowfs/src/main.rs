@@ -6,7 +6,7 @@
 //! * `read`, `open`, `getattr`, `lookup`, `flush`: milliseconds before each answer. No other answer waits for it.
 //! * `ttl`: milliseconds for which the kernel may keep what it was told of the file and its name; 0 if left out.
 //! * `direct=1`: past the page cache.
-//! * `error` at or after the byte `at`: the errno of a read there.
+//! * `error`: the errno of a read that goes past the byte `at`.
 //! * `seed`: of the bytes, so that no two files are alike. Other settings only make a name another one.
 //!
 //! The byte at `i` is `i + 7 * (i >> 8) + 13 * (i >> 16) + seed`, modulo 256.
@@ -78,12 +78,9 @@ impl Settings {
 
     /// What a read gets.
     fn bytes(&self, offset: u64, length: u64) -> Result<Vec<u8>, Errno> {
+        // Not the bytes before it: an answer that is too short is the end of the file.
         if self.error != 0 && offset + length > self.at {
-            // What is before the error is given first, as by a disk with a bad place.
-            if offset >= self.at {
-                return Err(Errno::from_i32(i32::try_from(self.error).unwrap_or(libc::EIO)));
-            }
-            return Ok(self.pattern(offset, self.at));
+            return Err(Errno::from_i32(i32::try_from(self.error).unwrap_or(libc::EIO)));
         }
         let end = self.size.min(self.give.unwrap_or(u64::MAX));
         Ok(self.pattern(offset, end.min(offset + length)))
