@@ -8,8 +8,8 @@
 const dns = require('node:dns');
 const fs = require('node:fs');
 const { transfer } = require('..');
-const { httpServer, openFds, pattern, readAll, request, tmpFile, until } = require('./helpers');
-const { describeSlow, loopDelay, mount, slowBytes } = require('./slowfs');
+const { httpServer, openFds, pattern, readAll, request, runInChild, tmpFile, until } = require('./helpers');
+const { describeSlow, loopDelay, mount, slowBytes, threadsReading } = require('./slowfs');
 const { closeAll, expectBytes, failure, pair } = require('./streams');
 
 afterEach(closeAll);
@@ -111,17 +111,7 @@ describeSlow('slow disks', () => {
   });
 
   describe('a read that does not come back', () => {
-    const HANG = 3_000;
-
-    /** A thread of ours waits for a disk: the kernel shows it in state D. */
-    const isReading = () =>
-      fs.readdirSync('/proc/self/task').some((task) => {
-        try {
-          return /\(sendfile-crew\) D/.test(fs.readFileSync(`/proc/self/task/${task}/stat`, 'latin1'));
-        } catch {
-          return false; // it has ended
-        }
-      });
+    const HANG = 2_500;
 
     const openHere = () => [...openFds().values()].filter((name) => name.startsWith(mounted.directory));
 
@@ -134,7 +124,7 @@ describeSlow('slow disks', () => {
       const controller = new AbortController();
       const sending = failure(transfer(near, handle.fd, { signal: controller.signal, ...options }));
       const began = performance.now();
-      await until(isReading, 'the first read');
+      await until(() => threadsReading() > 0, 'the first read');
       return { near, handle, received, controller, sending, began };
     }
 
@@ -174,6 +164,53 @@ describeSlow('slow disks', () => {
         () => ![...openFds().values()].some((name) => name.startsWith(mounted.directory)),
         'the files',
       );
+    });
+  });
+
+  describe('a process that ends while its transfers wait for the disk', () => {
+    /** Begins three transfers, does `act` once they wait, and tells how the process has ended. */
+    async function ends(act, settings) {
+      const files = Array.from({ length: 3 }, () => fresh(settings).file);
+      const program = `
+        const { transfer } = require('.');
+        const { socketPair, until } = require('./__test__/helpers');
+        const { threadsReading } = require('./__test__/slowfs');
+        (async () => {
+          for (const file of ${JSON.stringify(files)}) {
+            const { near, far } = await socketPair();
+            far.resume();
+            transfer(near, file).catch(() => {});
+          }
+          await until(() => threadsReading() === 3, 'the reads');
+          console.log('reading');
+          ${act}
+        })();
+      `;
+      const { code, signal, stdout, stderr } = await runInChild(program, { timeout: 20_000 });
+      expect(stdout).toBe('reading\n');
+      return { code, signal, stderr };
+    }
+
+    // Past the page cache a read that the disk has taken cannot be broken off: the kernel waits for it.
+    test.each([
+      ['process.exit()', { read: 60_000 }],
+      ['process.exit(), past the page cache', { read: READ, direct: 1 }],
+    ])('by %s', async (_name, settings) => {
+      const end = await ends('process.exit(7);', settings);
+      expect(end).toEqual({ code: 7, signal: null, stderr: '' });
+    });
+
+    test('by an uncaught exception', async () => {
+      const { code, stderr } = await ends("setImmediate(() => { throw new Error('thrown'); });", {
+        read: 60_000,
+      });
+      expect(code).toBe(1);
+      expect(stderr).toContain('Error: thrown');
+    });
+
+    test('by a signal', async () => {
+      const { signal } = await ends("process.kill(process.pid, 'SIGTERM');", { read: 60_000 });
+      expect(signal).toBe('SIGTERM');
     });
   });
 });

@@ -20,6 +20,9 @@ const target = path.join(root, 'target', 'slowfs');
 const program = (name) => path.join(target, 'release', name);
 const BUILD_MS = 300_000;
 
+/** The numbers of two system calls. */
+const [pread, sendfile] = process.arch === 'x64' ? [17, 40] : [67, 71];
+
 /** Why these tests cannot run here; undefined if they can. */
 function missing({ fuse }) {
   if (process.platform !== 'linux') return `${os.type()} has no seccomp and no /dev/fuse of Linux`;
@@ -162,4 +165,17 @@ async function loopDelay(run) {
   return { p99: less(histogram.percentile(99)), longest: less(histogram.max), result };
 }
 
-module.exports = { describeSlow, describeDenied, mount, slowBytes, runDenied, loopDelay };
+/** How many threads of the crew are in a call that reads a file: the kernel says which call that is, and of what. */
+function threadsReading() {
+  const calls = new Set([pread, sendfile].map(String));
+  return fs.readdirSync('/proc/self/task').filter((task) => {
+    try {
+      const about = (what) => fs.readFileSync(`/proc/self/task/${task}/${what}`, 'latin1');
+      return about('comm') === 'sendfile-crew\n' && calls.has(about('syscall').split(' ')[0]);
+    } catch {
+      return false; // it has ended
+    }
+  }).length;
+}
+
+module.exports = { threadsReading, describeSlow, describeDenied, mount, slowBytes, runDenied, loopDelay };
