@@ -159,6 +159,37 @@ describeSlow('slow disks', () => {
       await handle.close();
     });
 
+    test('does not keep an aborted transfer that copies for want of a descriptor, and its socket goes on', async () => {
+      const { file } = fresh({ read: 60_000 });
+      const program = `
+        const fs = require('node:fs');
+        const { transfer } = require('.');
+        const { readAll, socketPair } = require('./__test__/helpers');
+        (async () => {
+          const { near, far } = await socketPair();
+          const fd = fs.openSync(${JSON.stringify(file)});
+          const taken = [];
+          try {
+            for (;;) taken.push(fs.openSync('/dev/null'));
+          } catch {
+            fs.closeSync(taken.pop());
+          }
+          const controller = new AbortController();
+          const sending = transfer(near, fd, { signal: controller.signal });
+          setImmediate(() => controller.abort());
+          await sending.catch(({ code, bytesSent }) => console.log(code, bytesSent));
+          near.end('after');
+          console.log((await readAll(far)).toString());
+          // process.exit() waits for libuv's pool, which has the read.
+          process.kill(process.pid, 'SIGKILL');
+        })();
+      `;
+      const under = ['/bin/sh', '-c', 'ulimit -n 64; exec "$0" "$@"'];
+      const { stdout, stderr } = await runInChild(program, { under, timeout: 10_000 });
+      expect(stderr).toBe('');
+      expect(stdout).toBe('ABORT_ERR 0\nafter\n');
+    });
+
     test('leaves nothing open once it has come back', async () => {
       await until(
         () => ![...openFds().values()].some((name) => name.startsWith(mounted.directory)),

@@ -382,7 +382,8 @@ class Batch {
    */
   cancel(flight, hangUp) {
     if (flight.rest) {
-      // What waits in the socket cannot be taken back; before that, the write that is under way is still owed.
+      // What waits in the socket cannot be taken back; before that, the write that is under way is still owed. A read
+      // is nobody's: it may take its time.
       if (flight.rest.begun || !flight.rest.writing || hangUp) this.restStopped(flight);
       return;
     }
