@@ -62,17 +62,29 @@ describeSlow('slow disks', () => {
   });
   afterAll(() => mounted.unmount());
 
-  /** Sends so many files at once to sockets of their own; resolves when all have arrived right. */
+  /** So many files and the sockets that they will go to; `send` begins with all at once, `check` waits for them. */
   async function slowOnes(count) {
-    const sending = Array.from({ length: count }, async () => {
-      const { file, seed } = fresh();
-      const { near, far } = await pair();
+    const all = [];
+    for (let i = 0; i < count; i++) all.push({ ...fresh(), ...(await pair()) });
+    let sending;
+    const send = async ({ file, near, far }) => {
       const received = readAll(far);
-      expect(await transfer(near, file)).toBe(SLOW_SIZE);
+      const sent = await transfer(near, file);
       near.end();
-      expectBytes(await received, slowBytes(SLOW_SIZE, seed & 255));
-    });
-    await Promise.all(sending);
+      return { sent, received: await received };
+    };
+    return {
+      send: () => {
+        sending = all.map(send);
+      },
+      check: async () => {
+        const arrived = await Promise.all(sending);
+        for (const [i, { sent, received }] of arrived.entries()) {
+          expect(sent).toBe(SLOW_SIZE);
+          expectBytes(received, slowBytes(SLOW_SIZE, all[i].seed));
+        }
+      },
+    };
   }
 
   test.each([[3], [30]])('%i at once: the loop, other transfers, fs and dns go on', async (count) => {
@@ -80,22 +92,24 @@ describeSlow('slow disks', () => {
     const alone = {};
     const beside = {};
     const delays = [];
-    for (let round = 0; round < 2; round++) {
+    /** What has been held up in every round so far. */
+    const heldUp = () => [
+      ...(delays.some(([busy, idle]) => busy < Math.max(20, 2 * idle)) ? [] : [`the loop: ${delays}`]),
+      // Half a millisecond is nobody's.
+      ...Object.keys(alone).filter((name) => beside[name] > TIMES * (alone[name] + 0.5)),
+    ];
+    // What waits for the disk does so in every round; a machine that is busy with something else does not.
+    for (let round = 0; round < 6 && (round === 0 || heldUp().length > 0); round++) {
+      const slow = await slowOnes(count);
       const idle = await loopDelay(() => others(alone));
-      let slow;
       const busy = await loopDelay(() => {
-        slow = slowOnes(count);
+        slow.send();
         return others(beside);
       });
       delays.push([busy.p99, idle.p99]);
-      await slow;
+      await slow.check();
     }
-    const [busy, idle] = delays.reduce((best, now) => (now[0] < best[0] ? now : best));
-    expect(busy).toBeLessThan(Math.max(20, 2 * idle));
-    for (const [name, time] of Object.entries(alone)) {
-      // Half a millisecond is nobody's.
-      expect([name, beside[name] < TIMES * (time + 0.5)]).toEqual([name, true]);
-    }
+    expect(heldUp()).toEqual([]);
   });
 
   test('a response from one of them is whole, its connection good for the next', async () => {
@@ -106,12 +120,12 @@ describeSlow('slow disks', () => {
     });
     const { headers, body } = await request(port);
     expect(headers['content-length']).toBe(String(SLOW_SIZE));
-    expectBytes(body, slowBytes(SLOW_SIZE, seed & 255));
+    expectBytes(body, slowBytes(SLOW_SIZE, seed));
     await close();
   });
 
   describe('a read that does not come back', () => {
-    const HANG = 2_500;
+    const HANG = 1_800;
 
     const openHere = () => [...openFds().values()].filter((name) => name.startsWith(mounted.directory));
 
@@ -132,7 +146,7 @@ describeSlow('slow disks', () => {
       const { near, handle, received, controller, sending, began } = await waiting();
       controller.abort();
       expect(await sending).toMatchObject({ code: 'ABORT_ERR', bytesSent: 0 });
-      expect(performance.now() - began).toBeLessThan(HANG - 500);
+      expect(performance.now() - began).toBeLessThan(HANG - 300);
       // A stream that goes on is its owner's alone.
       if (!near.destroyed) near.write('after');
       await handle.read(Buffer.alloc(1), 0, 1, 0); // until the read has come back
@@ -145,7 +159,7 @@ describeSlow('slow disks', () => {
     test('does not keep a transfer past its timeout', async () => {
       const { near, handle, received, sending, began } = await waiting({ timeout: 100 });
       expect(await sending).toMatchObject({ code: 'ERR_SENDFILE_TIMEOUT', bytesSent: 0 });
-      expect(performance.now() - began).toBeLessThan(HANG - 500);
+      expect(performance.now() - began).toBeLessThan(HANG - 300);
       expect(near.destroyed).toBe(true);
       expect(await received).toHaveLength(0);
       await handle.close();
@@ -155,7 +169,7 @@ describeSlow('slow disks', () => {
       const { near, handle, sending, began } = await waiting();
       near.destroy();
       expect(await sending).toMatchObject({ code: 'ERR_STREAM_PREMATURE_CLOSE', bytesSent: 0 });
-      expect(performance.now() - began).toBeLessThan(HANG - 500);
+      expect(performance.now() - began).toBeLessThan(HANG - 300);
       await handle.close();
     });
 

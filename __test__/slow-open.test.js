@@ -14,7 +14,7 @@ const { closeAll, expectBytes, pair } = require('./streams');
 afterEach(closeAll);
 
 /** How long the file system takes for what it is slow at, and what the loop may be held up by others meanwhile. */
-const SLOW = 250;
+const SLOW = 150;
 const HELD = SLOW / 2;
 const SIZE = 50_000;
 
