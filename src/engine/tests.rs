@@ -667,6 +667,18 @@ mod opening {
     }
 
     #[test]
+    fn a_file_that_is_let_go_is_closed_with_a_crew_and_without() {
+        for threads in [0, 1] {
+            let engine = engine(threads);
+            let (reading, writing) = std::io::pipe().unwrap();
+            engine.close(Arc::new(OwnedFd::from(writing)));
+            // The other end hears of it.
+            assert_eq!((&reading).read(&mut [0]).unwrap(), 0);
+            until("the job is forgotten", || engine.jobs().is_empty());
+        }
+    }
+
+    #[test]
     fn without_a_thread_for_it_it_is_eagain() {
         let engine = engine(1);
         assert_eq!(engine.open(1, Heard::new(), c"/".into()), Err(EAGAIN));
