@@ -670,7 +670,7 @@ mod opening {
     fn a_file_that_is_let_go_is_closed_with_a_crew_and_without() {
         for threads in [0, 1] {
             let engine = engine(threads);
-            let (reading, writing) = std::io::pipe().unwrap();
+            let (reading, writing) = io::pipe().unwrap();
             engine.close(Arc::new(OwnedFd::from(writing)));
             // The other end hears of it.
             assert_eq!((&reading).read(&mut [0]).unwrap(), 0);
