@@ -133,11 +133,14 @@ describeSlow('a file of a file system that fails', () => {
 });
 
 describeSlow('a file system that goes under a transfer', () => {
+  let mounted;
+  afterEach(() => mounted.unmount());
+
   const openBelow = (directory) => [...openFds().values()].filter((name) => name.startsWith(directory));
 
   /** A transfer whose first bytes are out. */
   async function begin(settings, options) {
-    const mounted = await mount();
+    mounted = await mount();
     const { near, far } = await pair({ unix: true });
     const sending = transfer(near, mounted.file({ size: SIZE, ...settings }), options);
     const settled = sending.then(
@@ -145,18 +148,17 @@ describeSlow('a file system that goes under a transfer', () => {
       ({ code, bytesSent }) => ({ code, bytesSent }),
     );
     const first = await readBytes(far, 1);
-    return { mounted, near, far, first, settled };
+    return { near, far, first, settled };
   }
 
   test('by being unmounted lazily: the file is still there, and arrives whole', async () => {
-    const { mounted, near, far, first, settled } = await begin({});
+    const { near, far, first, settled } = await begin({});
     mounted.detach();
     expect(fs.existsSync(mounted.directory)).toBe(false);
     const received = readAll(far);
     expect(await settled).toEqual({ bytes: SIZE });
     near.end();
     expectBytes(Buffer.concat([first, await received]), slowBytes(SIZE));
-    await mounted.kill();
   });
 
   test.each([
@@ -167,7 +169,7 @@ describeSlow('a file system that goes under a transfer', () => {
   ])(
     'by its process being killed (%s, direct %i): an error of the file, and a dead connection',
     async (method, direct) => {
-      const { mounted, near, far, first, settled } = await begin({ direct, read: 20 }, { method });
+      const { near, far, first, settled } = await begin({ direct, read: 20 }, { method });
       await mounted.kill();
       const received = readAll(far);
       const { code, bytesSent } = await settled;
@@ -180,7 +182,6 @@ describeSlow('a file system that goes under a transfer', () => {
       expect(error).toMatchObject({ code: 'ENOTCONN', bytesSent: 0 });
       expect(next.near.destroyed).toBe(false);
       await until(() => openBelow(mounted.directory).length === 0, 'the files');
-      mounted.detach();
     },
   );
 });
