@@ -10,11 +10,14 @@
 //! | `waitWritable`, `cancel`, `progress` | `wait.rs` |
 //! | `openCached`, `open`, `adopt`, `read`, `position`, `seek`, `release` | `source.rs` |
 //! | `isStreamSocket`, `transfer` | `transfer.rs` |
+//! | `allocated`, `refuse`: only with the feature `probes`, for tests | `probes.rs` |
 
 mod args;
 mod call;
 mod environment;
 mod platform;
+#[cfg(feature = "probes")]
+mod probes;
 mod source;
 mod transfer;
 mod wait;
