@@ -105,8 +105,8 @@ export interface TransferError extends Error {
    * - `ERR_STREAM_WRITE_AFTER_END`: the stream had been ended.
    * - `ERR_HTTP_CONTENT_LENGTH_MISMATCH`: more than the response has promised. Nothing was sent.
    * - `ERR_ACCESS_DENIED`: Node's permission model forbids the path.
-   * - `EMFILE`: no descriptor left for the file. A transfer holds one for the file, and while it waits one more for the
-   *   socket; where only that is missing it goes on by copying.
+   * - `EMFILE`, `ENFILE`: no descriptor left for the file. A transfer holds one for the file, and while it waits one
+   *   more for the socket; where only that is missing, or a thread, or a watch, it goes on by copying.
    * - a system error of opening or reading the file: `ENOENT`, `EACCES`, `EISDIR`, `EIO`, ...
    */
   code: string;
@@ -233,7 +233,7 @@ export interface WaitOptions {
  * It holds a duplicate of `fd` meanwhile: a socket that is closed before stays open for its peer until this is over, so
  * give it a timeout or a signal.
  *
- * Rejects with `EBADF`, `EMFILE`.
+ * Rejects with `EBADF`, `EMFILE`, `ENFILE`, `ENOMEM`, and `ENOSPC` where the system has no watch left.
  */
 export function waitWritable(fd: number, options?: WaitOptions): Promise<void>;
 

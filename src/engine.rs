@@ -336,6 +336,7 @@ impl Engine {
             Err((work, Phase::CANCELLED)) => self.finish(job, work, End::Cancelled),
             // A descriptor that the poller refuses as always ready: a regular file.
             Err((work @ Work::Writable(_), libc::EPERM)) => self.finish(job, work, End::Done),
+            Err((work @ Work::Transfer(_), errno)) => self.finish(job, work, End::Refused(errno)),
             Err((work, errno)) => self.finish(job, work, End::Failed(errno)),
         }
     }

@@ -32,7 +32,7 @@ pub const FAILED: f64 = 1.0;
 pub const TRUNCATED: f64 = 2.0;
 /// By `cancel`.
 pub const CANCELLED: f64 = 3.0;
-/// Descriptors or threads ran out before the engine had it: with an errno.
+/// Descriptors, threads or the poller's watches ran out: with an errno.
 pub const REFUSED: f64 = 4.0;
 /// The file cannot be read: with an errno.
 pub const UNREADABLE: f64 = 5.0;
@@ -188,6 +188,7 @@ pub fn numbers(report: &Report) -> [f64; 7] {
         End::Failed(errno) => (FAILED, errno),
         End::Unreadable(errno) => (UNREADABLE, errno),
         End::Truncated => (TRUNCATED, 0),
+        End::Refused(errno) => (REFUSED, errno),
         End::Cancelled => (CANCELLED, 0),
     };
     [

@@ -23,6 +23,8 @@ pub enum End {
     Unreadable(i32),
     /// The file ended before the promised length.
     Truncated,
+    /// The system can watch no further socket, with its errno: somebody else must go on from here.
+    Refused(i32),
     /// [`super::Engine::cancel`] came first.
     Cancelled,
 }

@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Condvar, Weak};
 use std::time::Instant;
 
-use libc::{EAGAIN, ECONNRESET, EINVAL, EISDIR, ENOENT, EPIPE};
+use libc::{EAGAIN, ECONNRESET, EINVAL, EISDIR, ENOENT, EPERM, EPIPE};
 
 use super::*;
 use crate::sys::testing::on_linux;
@@ -564,6 +564,26 @@ mod reports {
         let wanted =
             Report { id: 1, end: End::Done, sent: 10, calls: 2, waits: 1, copied: true, refusal: EINVAL };
         assert_eq!(report, wanted);
+    }
+}
+
+on_linux! {
+    /// A regular file stands for a socket that the poller cannot take: it is refused like one that there is no watch
+    /// for.
+    #[test]
+    fn without_a_watch_a_transfer_is_given_back_as_far_as_it_has_come() {
+        let (engine, sink, work) = (engine(0), Heard::new(), Temp::of(b""));
+        let out = File::options().write(true).open(work.path()).unwrap();
+        for sent in [0, 4096] {
+            let mut transfer = owned(&engine, &out, &file_of(&[7; MIB]), MIB);
+            if sent > 0 {
+                assert_eq!(transfer.step(&Native, sent), Step::Again);
+            }
+            let id = engine.transfer(1, sink.clone(), transfer, Begin::WhenWritable).unwrap();
+            let report = sink.of(id);
+            assert_eq!((report.end, report.sent), (End::Refused(EPERM), sent));
+        }
+        until("every job is forgotten", || engine.jobs().is_empty());
     }
 }
 
