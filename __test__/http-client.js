@@ -31,4 +31,4 @@ async function httpServer(handler, options) {
   return { server, port };
 }
 
-module.exports = { connect, httpServer, paces };
+module.exports = { HttpClient, connect, httpServer, paces };

@@ -7,7 +7,7 @@
 
 const { execFileSync } = require('node:child_process');
 const { pattern, tmpFile, tmpPath } = require('../helpers');
-const { endAll, start } = require('./load/messages');
+const { endAll, start } = require('../processes');
 
 const MOST = 6000;
 const FDS_EACH = 3;
@@ -35,8 +35,8 @@ test(`${CLIENTS} slow transfers at a time, with ${limit} descriptors`, async () 
     sockets: tmpPath('sockets'),
     count: CLIENTS,
   };
-  const server = start('server.js');
-  const clients = start('clients.js');
+  const server = start(require.resolve('./load/server'));
+  const clients = start(require.resolve('./load/clients'));
   await server.ask('listen', where);
   const atRest = await server.ask('state');
   await clients.ask('connect', where);

@@ -6,7 +6,7 @@
  */
 
 const { pattern, tmpFile, tmpPath } = require('../helpers');
-const { endAll, start } = require('./load/messages');
+const { endAll, start } = require('../processes');
 
 const CLIENTS = 1000;
 const TURNS = 10;
@@ -23,7 +23,7 @@ function median(times) {
 test(`fs, dns and crypto are not starved by ${CLIENTS} slow transfers in their process`, async () => {
   const file = tmpFile(pattern(2_000_000));
   const servers = ['a', 'b'].map((name) => ({
-    server: start('server.js'),
+    server: start(require.resolve('./load/server')),
     where: {
       file,
       responses: tmpPath(`responses-${name}`),
@@ -31,7 +31,7 @@ test(`fs, dns and crypto are not starved by ${CLIENTS} slow transfers in their p
       count: CLIENTS,
     },
   }));
-  const clients = start('clients.js');
+  const clients = start(require.resolve('./load/clients'));
   for (const { server, where } of servers) await server.ask('listen', where);
   const serving = {};
   const beside = {};

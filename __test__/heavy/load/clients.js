@@ -1,14 +1,14 @@
 'use strict';
 
 /**
- * A process that is thousands of clients, each of which reads only when it is told to and compares every byte. Started
- * by `fork`, and asked by messages.
+ * A process that is thousands of clients, each of which reads only when it is told to and compares every byte. Asked by
+ * messages.
  */
 
 const { once } = require('node:events');
 const fs = require('node:fs');
 const net = require('node:net');
-const { answers } = require('./messages');
+const { answers } = require('../../processes');
 
 /** Clients that connect at the same time: fewer than a server's backlog. */
 const AT_ONCE = 200;

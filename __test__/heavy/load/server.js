@@ -2,7 +2,7 @@
 
 /**
  * A process that serves one file to whoever connects, as the body of a response and on bare sockets, does work beside
- * that, and tells how it is. Started by `fork`, and asked by messages.
+ * that, and tells how it is. Asked by messages.
  */
 
 const crypto = require('node:crypto');
@@ -12,7 +12,7 @@ const http = require('node:http');
 const net = require('node:net');
 const { promisify } = require('node:util');
 const { transfer } = require('../../..');
-const { answers } = require('./messages');
+const { answers } = require('../../processes');
 
 /** Between two looks at what cannot be awaited. */
 const LOOK_MS = 100;

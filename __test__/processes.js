@@ -1,9 +1,8 @@
 'use strict';
 
-/** Questions to a process that was started by `fork`, and their answers. */
+/** Programs in processes of their own that are asked questions, and answer them. */
 
-const { fork } = require('node:child_process');
-const path = require('node:path');
+const { spawn } = require('node:child_process');
 
 /** Answers the parent's questions until it disconnects. @param {Record<string, (argument: any) => any>} handlers */
 function answers(handlers) {
@@ -19,11 +18,17 @@ function answers(handlers) {
 
 const children = new Set();
 
-/** Starts one of the programs here: `ask(question, argument)` gives its answer, `end()` ends it. */
-function start(program, { env = {}, execArgv = [] } = {}) {
-  const child = fork(path.join(__dirname, program), {
-    env: { ...process.env, NODE_OPTIONS: '', ...env },
-    execArgv,
+/**
+ * Starts a program: `ask(question, argument)` gives its answer, `end()` ends it.
+ * @param {string} program its file
+ * @param {{ descriptors?: number }} [options] the most descriptors it may have
+ */
+function start(program, { descriptors } = {}) {
+  const few = descriptors === undefined ? [] : ['/bin/sh', '-c', `ulimit -n ${descriptors}; exec "$0" "$@"`];
+  const [command, ...args] = [...few, process.execPath, program];
+  const child = spawn(command, args, {
+    env: { ...process.env, NODE_OPTIONS: '' },
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
   children.add(child);
   const pending = new Map();
