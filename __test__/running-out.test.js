@@ -109,6 +109,8 @@ test.each(['/path', '/fd'])(
       for (const client of wave) client.send(target, 'GET', ['Connection: close']);
       await Promise.all(wave.map(({ socket }) => connected(socket)));
       clients.push(...wave);
+      // The first are on their way before it becomes narrow.
+      if (clients.length === WAVE) await Promise.all(wave.map((client) => client.fill()));
     }
     await eachHasEnded(await Promise.all(clients.map(outcome)));
     await asBefore();
