@@ -17,7 +17,6 @@ const fs = require('node:fs');
 const net = require('node:net');
 const { once } = require('node:events');
 const { subscribe } = require('node:diagnostics_channel');
-const { transfer } = require('.');
 const { FILE, SOCKET } = process.env;
 const content = fs.readFileSync(FILE);
 const told = [];
@@ -54,9 +53,11 @@ function take(left) {
 const say = (answer) => console.log(JSON.stringify(answer));
 `;
 
+const loaded = "const { transfer } = require('.');";
+
 /** Runs a program in a process of at most 64 descriptors, and parses what it says. */
-async function withFew(program) {
-  const script = `${preamble}(async () => {${program}})().catch((error) => { console.error(error); process.exit(1); });`;
+async function withFew(program, begin = loaded) {
+  const script = `${preamble}${begin}(async () => {${program}})().catch((error) => { console.error(error); process.exit(1); });`;
   const child = spawn('/bin/sh', ['-c', 'ulimit -n 64; exec "$0" -e "$1"', process.execPath, script], {
     cwd: root,
     env: { ...process.env, NODE_OPTIONS: nodeOptions, FILE: file, SOCKET: tmpPath('socket') },
@@ -200,4 +201,32 @@ test('a transfer that was ended while its read waits for a thread takes nothing 
   );
   expect({ stderr, code }).toEqual({ stderr: '', code: 0 });
   expect(JSON.parse(stdout)).toEqual({ code: 'ABORT_ERR', left: Array(8).fill('mine') });
+});
+
+test('loaded with too few left for its poller, it copies, and sends once there are some', async () => {
+  const answer = await withFew(
+    `
+    const sockets = [await pair(), await pair()];
+    const fd = fs.openSync(FILE);
+    const giveBack = take(1);
+    const { transfer } = require('.');
+    const whole = [];
+    for (const { near, far } of sockets) {
+      const received = readAll(far);
+      await transfer(near, fd);
+      near.end();
+      whole.push((await received).equals(content));
+      giveBack();
+    }
+    say({ whole, told });
+    `,
+    '',
+  );
+  expect(answer).toEqual({
+    whole: [true, true],
+    told: [
+      { bytes: SIZE, method: 'copy', reason: 'EMFILE' },
+      { bytes: SIZE, method: 'sendfile' },
+    ],
+  });
 });
