@@ -1,12 +1,16 @@
 'use strict';
 
 /**
- * What happens when the process has no descriptor left: each in a process that may have few, with all of them taken.
+ * How many descriptors a waiting transfer holds; and what happens when the process has none left: each in a process that
+ * may have few, with all of them taken.
  */
 
 const { spawn } = require('node:child_process');
 const { once } = require('node:events');
-const { pattern, readAll, root, runInChild, tmpFile, tmpPath } = require('./helpers');
+const { Socket } = require('node:net');
+const { transfer } = require('..');
+const { openFds, pattern, readAll, root, runInChild, tmpFile, tmpPath, until } = require('./helpers');
+const { closeAll, failure, openFile, pair, underWay } = require('./streams');
 const { nodeOptions, reasonOf } = require('./ways');
 
 const SIZE = 2_000_000;
@@ -73,6 +77,37 @@ async function withFew(program, begin = loaded) {
   expect({ code, stderr: stderr.toString() }).toEqual({ code: 0, stderr: '' });
   return JSON.parse(stdout.toString());
 }
+
+describe('a transfer that waits for its reader holds', () => {
+  afterEach(closeAll);
+
+  /** Descriptors that are there only while it waits, by what they are. */
+  async function held(source, { patched = false, ...options } = {}) {
+    const { near } = await pair({ unix: true });
+    if (patched) near.write = (...args) => Socket.prototype.write.apply(near, args);
+    const before = openFds();
+    const sending = failure(transfer(near, source, options));
+    await underWay(near);
+    const during = [...openFds()].filter(([fd]) => !before.has(fd)).map(([, name]) => name);
+    near.destroy();
+    await sending;
+    await until(() => [...openFds().keys()].every((fd) => before.has(fd)), 'no descriptor of it');
+    return during.map((name) => name.replace(/:.*/, '').replace(file, 'file')).sort();
+  }
+
+  const both = ['file', 'socket'];
+
+  test.each([
+    ['two: its file and a duplicate of its socket', {}, both],
+    ['two, if the bytes are read and written natively', { method: 'copy' }, both],
+    ['one, if they are copied in JS', { patched: true }, ['file']],
+  ])('%s', async (_, options, wanted) => {
+    // Once before, so that what is opened for all of them is there.
+    await held(file, options);
+    expect(await held(file, options)).toEqual(wanted);
+    expect(await held(openFile(file), options)).toEqual(wanted);
+  });
+});
 
 describe('with one descriptor left, which the file takes', () => {
   test('a transfer goes on by copying and arrives whole, in order with the writes around it', async () => {
