@@ -113,6 +113,7 @@ test('with threads that wait for sockets and none for disks, those read the disk
     await send(await pair(), fd);
     told.length = 0;
     const sockets = await pair();
+    fs.fsyncSync(fd);
     execFileSync('dd', ['if=' + FILE, 'iflag=nocache', 'count=0'], { stdio: 'ignore' });
     await noThreads();
     say({ refused: threadIsRefused(), ...(await send(sockets, fd)), told });

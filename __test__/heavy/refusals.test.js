@@ -179,9 +179,11 @@ describe.each(['EAGAIN', 'ENOMEM'])('no thread: %s', (errno) => {
     const answer = await refused(`
       await send(await pair(), fs.openSync(FILE));
       told.length = 0;
+      const fd = fs.openSync(FILE);
+      fs.fsyncSync(fd);
       execFileSync('dd', ['if=' + FILE, 'iflag=nocache', 'count=0'], { stdio: 'ignore' });
       ${withoutThreads}
-      say(await send(await pair(), fs.openSync(FILE)));
+      say(await send(await pair(), fd));
     `);
     expect(answer).toEqual({
       value: SIZE + 2,
