@@ -10,6 +10,8 @@ const util = require('node:util');
 
 /** @type {Record<string, number>} */
 const numbers = os.constants.errno;
+/** libuv's names and texts. Node makes this map anew for everybody who asks: it is asked once. */
+const known = util.getSystemErrorMap();
 /** @type {Map<number, string>} */
 const osNames = new Map(Object.entries(numbers).map(([name, number]) => [-number, name]));
 
@@ -35,7 +37,7 @@ function coded(error, code, properties) {
  * @param {number} errno
  */
 function errnoName(errno) {
-  return util.getSystemErrorMap().get(errno)?.[0] ?? osNames.get(errno) ?? `errno ${-errno}`;
+  return known.get(errno)?.[0] ?? osNames.get(errno) ?? `errno ${-errno}`;
 }
 
 /**
@@ -46,7 +48,7 @@ function errnoName(errno) {
  */
 function systemError(errno, syscall, properties) {
   const code = errnoName(errno);
-  const text = util.getSystemErrorMap().get(errno)?.[1] ?? 'unknown error';
+  const text = known.get(errno)?.[1] ?? 'unknown error';
   const path = /** @type {{ path?: string }} */ (properties)?.path;
   const error = new Error(`${code}: ${text}, ${syscall}${path === undefined ? '' : ` '${path}'`}`);
   return Object.assign(error, { errno, code, syscall }, properties);
