@@ -14,7 +14,7 @@ const { assert, assertBytes, run, runArgs, runtime, sample, test } = require('./
 
 const huge = tmpFile('');
 fs.truncateSync(huge, 64 << 20);
-const entry = JSON.stringify(root);
+const entry = JSON.stringify(path.join(root, 'index.js'));
 
 /** Runs a program text in this runtime: `{ code, signal, stdout, stderr }`. */
 async function child(text, { env = {}, args = runArgs } = {}) {

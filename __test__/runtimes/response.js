@@ -44,12 +44,17 @@ async function ask(port, text = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n') {
 }
 
 test('a whole file, its Content-Length, and the way it takes', async () => {
-  let count;
+  let tell;
+  const counted = new Promise((resolve) => {
+    tell = resolve;
+  });
   const port = await serve(async (_req, res) => {
-    count = await transfer(res, file.path);
+    tell(await transfer(res, file.path));
     res.end();
   });
   const { status, headers, body } = await get(port);
+  // A client has all that was promised a moment before its server hears of it.
+  const count = await counted;
   assert.strictEqual(status, 200);
   assert.strictEqual(headers['content-length'], String(SIZE));
   assertBytes(body, file.bytes);

@@ -7,10 +7,10 @@
 
 const dns = require('node:dns');
 const fs = require('node:fs');
-const { transfer } = require('..');
-const { httpServer, openFds, pattern, readAll, request, runInChild, tmpFile, until } = require('./helpers');
-const { describeSlow, loopDelay, mount, slowBytes, threadsReading } = require('./slowfs');
-const { closeAll, expectBytes, failure, pair } = require('./streams');
+const { transfer } = require('../..');
+const { httpServer, openFds, pattern, readAll, request, runInChild, tmpFile, until } = require('../helpers');
+const { describeSlow, loopDelay, mount, slowBytes, threadsReading } = require('../slowfs');
+const { closeAll, expectBytes, failure, pair } = require('../streams');
 
 afterEach(closeAll);
 
