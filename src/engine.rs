@@ -10,24 +10,23 @@
 
 mod crew;
 mod job;
+mod sync;
 
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::{Arc, PoisonError};
 
 use crate::sys::cache::Residency;
 use crate::sys::open::{self, Source};
-use crate::sys::poll::{Ready, WritePoller};
 use crate::sys::{posix, signal, Native};
 use crate::transfer::{Step, Transfer};
 
 use crew::Crew;
 pub use job::{Cancelled, End, Progress, Report, Sink};
 use job::{Job, Phase, Watch, Work};
+use sync::{thread, AtomicUsize, Mutex, MutexGuard, Ordering, Ready, WritePoller};
 
 /// A transfer that owns its descriptors.
 pub type Owned = Transfer<Arc<Watch>, Arc<OwnedFd>>;
@@ -399,5 +398,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
+#[cfg(not(shuttle))]
 #[path = "engine/tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[cfg(shuttle)]
+mod schedules;

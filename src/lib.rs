@@ -25,4 +25,5 @@ pub mod transfer;
 #[cfg(test)]
 mod scripted;
 #[cfg(test)]
+#[cfg_attr(shuttle, allow(dead_code))]
 mod testing;

@@ -1,9 +1,10 @@
 //! The threads that may wait for a disk: as many as there is work, up to a limit, and none when there is none.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use super::sync::{Condvar, Mutex};
 use super::{lock, start, Engine};
 
 /// How long a thread without work stays.
@@ -69,7 +70,7 @@ impl Crew {
             }
             state.idle += 1;
             let (woken, timeout) =
-                self.work.wait_timeout(state, PATIENCE).unwrap_or_else(std::sync::PoisonError::into_inner);
+                self.work.wait_timeout(state, PATIENCE).unwrap_or_else(PoisonError::into_inner);
             state = woken;
             state.idle -= 1;
             if timeout.timed_out() && state.queue.is_empty() {

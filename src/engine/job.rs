@@ -3,13 +3,12 @@
 use std::ffi::CString;
 use std::mem;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
+use super::sync::{AtomicBool, AtomicU32, AtomicU64, Mutex, Ordering, WritePoller};
 use super::{lock, Owned};
 use crate::sys::open::Source;
-use crate::sys::poll::WritePoller;
 use crate::sys::posix;
 
 /// How a job ended.

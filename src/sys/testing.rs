@@ -72,6 +72,13 @@ pub fn wait_writable(out: &impl AsFd) {
     }
 }
 
+/// Does the descriptor take bytes now, or has it an error to tell?
+pub fn is_writable(out: &impl AsFd) -> bool {
+    let mut poll = libc::pollfd { fd: out.as_fd().as_raw_fd(), events: libc::POLLOUT, revents: 0 };
+    // SAFETY: `poll` is live and is one entry; no time to wait.
+    checked(unsafe { libc::poll(&raw mut poll, 1, 0) }) == 1
+}
+
 /// Asks the kernel to forget a file's pages.
 #[cfg(target_os = "linux")]
 pub fn drop_from_cache(file: &File) {
