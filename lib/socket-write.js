@@ -199,11 +199,26 @@ class Channel {
     const spare = !transfer.isHttp && transfer.sent === 0 && error.code === 'ABORT_ERR';
     this.drop(transfer, error, spare);
     // Its markers stay in the queue; once their turn comes they are passed over.
-    if (!spare) transfer.out.destroy();
+    if (!spare) destroy(transfer.out);
   }
 }
 
 function noop() {}
+
+/** @param {any} out */
+function destroy(out) {
+  out.destroy();
+  if (out instanceof http.ServerResponse && !out.socket) cutLater(out);
+}
+
+/**
+ * A response that was destroyed while it waited behind another. Node 26 drops what it had corked and sends the rest, as
+ * if it were whole: once it has the connection, that ends.
+ * @param {any} out
+ */
+function cutLater(out) {
+  out.once('socket', (/** @type {any} */ socket) => socket.destroy());
+}
 
 /** @param {{ chunk: any }} entry */
 function isMarker({ chunk }) {
@@ -291,7 +306,10 @@ function awaitSocket(transfer) {
   }
   waiting.add(transfer);
   const forget = whenClosed(out, () => {
-    /** @type {Channel} */ (transfer.way).drop(transfer, errors.prematureClose(out.errored));
+    const channel = /** @type {Channel} */ (transfer.way);
+    if (!out.socket) cutLater(out);
+    // Once it has had its turn the socket's own 'close' tells, and what is being sent is counted first.
+    if (!channel.batch?.carries(transfer)) channel.drop(transfer, errors.prematureClose(out.errored));
   });
   transfer.onFinish = () => {
     forget();
