@@ -33,6 +33,9 @@ const CANCELLED = 3;
 const REFUSED = 4;
 const UNREADABLE = 5;
 
+/** What cancelling says of a job that was over before: its count is on its way. */
+const OVER = -2;
+
 const METHODS = { auto: 0, sendfile: 1, copy: 2 };
 
 const report = new Float64Array(7);
@@ -242,7 +245,10 @@ class Batch {
     }
     const stopping = this.stopping;
     this.stopping = null;
-    if (end === DONE) {
+    // Out to the last byte, but its connection had been ended under it: whoever did that is told.
+    if (end === DONE && stopping && flight.hungUp) {
+      return this.stopped(flight, sent, stopping);
+    } else if (end === DONE) {
       this.delivered(flight);
       if (stopping && !transfer.over) return this.abandon(transfer, stopping);
     } else if (stopping || end === CANCELLED) {
@@ -372,25 +378,31 @@ class Batch {
     const { flight } = this;
     if (flight?.piece.transfer !== transfer) return false;
     this.stopping ??= error;
-    this.cancel(flight, transfer.isHttp || error.code !== 'ABORT_ERR');
+    const hangUp = transfer.isHttp || error.code !== 'ABORT_ERR';
+    if (this.cancel(flight, hangUp) && hangUp) flight.hungUp = true;
     return true;
   }
 
   /**
+   * `true`: a thread is sending it, and tells its count later.
    * @param {Flight} flight
-   * @param {boolean} hangUp
+   * @param {boolean} hangUp ends the socket under that thread
    */
   cancel(flight, hangUp) {
     if (flight.rest) {
       // What waits in the socket cannot be taken back; before that, the write that is under way is still owed. A read
       // is nobody's: it may take its time.
       if (flight.rest.begun || !flight.rest.writing || hangUp) this.restStopped(flight);
-      return;
+      return false;
     }
-    const sent = native?.cancel(flight.id, hangUp) ?? -1;
-    if (sent >= 0) return this.landed(flight, CANCELLED, sent, 0, 0, 0, 0, 0);
+    const sent = native?.cancel(flight.id, hangUp) ?? OVER;
+    if (sent >= 0) {
+      this.landed(flight, CANCELLED, sent, 0, 0, 0, 0, 0);
+      return false;
+    }
     // Its step is running and tells its count when it ends; it may be waiting for a disk that never answers.
     flight.timer ??= setTimeout(() => this.forsake(flight), PATIENCE_MS);
+    return sent !== OVER;
   }
 
   /**
@@ -413,7 +425,8 @@ class Batch {
     const { flight } = this;
     if (flight && flight.id > 0) {
       this.stopping ??= errors.prematureClose(cause);
-      return this.cancel(flight, true);
+      this.cancel(flight, true);
+      return;
     }
     if (flight) this.channel.drop(flight.piece.transfer, this.stopping ?? errors.prematureClose(cause));
     this.flight = null;

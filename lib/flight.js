@@ -29,6 +29,8 @@ class Flight {
     this.marker = marker;
     this.next = next;
     this.id = 0;
+    /** Its connection was ended while a thread was sending it. */
+    this.hungUp = false;
     /** Bytes out, as far as is known here. */
     this.sent = 0;
     /** Goes on in JS. @type {import('./rest').Rest | null} */

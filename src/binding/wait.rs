@@ -17,18 +17,20 @@ pub fn wait_writable(env: Env, fd: i32, done: Done<'_>) -> Result<f64> {
     })
 }
 
-/// Ends a job. Its bytes so far, if it is over now and will not call back; -1 if it will.
+/// Ends a job. Its bytes so far, if it is over now and will not call back; -1 if it is running and will call back, its
+/// socket shut down if that was asked for; -2 if it was over before, and has called back or will.
 #[napi]
 pub fn cancel(env: Env, id: f64, hang_up: bool) -> Result<f64> {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // our own number
     let id = id as usize;
-    let Ok(engine) = engine() else { return Ok(-1.0) };
+    let Ok(engine) = engine() else { return Ok(-2.0) };
     match engine.cancel(id, hang_up) {
         Cancelled::Now(sent) => {
             here(&env, |environment| environment.forget(&env, id))??;
             Ok(number(sent))
         }
-        Cancelled::Soon | Cancelled::Unknown => Ok(-1.0),
+        Cancelled::Soon => Ok(-1.0),
+        Cancelled::Unknown => Ok(-2.0),
     }
 }
 
