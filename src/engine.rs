@@ -16,6 +16,7 @@ use std::collections::HashMap;
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, PoisonError};
 
 use crate::sys::cache::Residency;
@@ -246,30 +247,36 @@ impl Engine {
 
     /// A watched descriptor takes bytes.
     fn ready(self: &Arc<Self>, id: usize) {
-        let Some(job) = self.jobs().get(&id).cloned() else { return };
-        let Some(work) = job.begin() else { return };
-        match work {
+        self.take(id, |job, work| match work {
             Work::Transfer(mut transfer) => match window(&transfer) {
                 Some(budget) => {
                     let step = transfer.step(&Native, budget);
-                    self.after(&job, transfer, step);
+                    self.after(job, transfer, step);
                 }
                 None => {
                     // Without a crew the leaders wait for the disk themselves.
-                    if let Err(work) = self.hand_over(&job, Work::Transfer(transfer)) {
-                        self.labour(&job, work);
+                    if let Err(work) = self.hand_over(job, Work::Transfer(transfer)) {
+                        self.labour(job, work);
                     }
                 }
             },
-            work => self.finish(&job, work, End::Done),
-        }
+            work => self.finish(job, work, End::Done),
+        });
     }
 
     /// What a thread of the crew does with one job.
     fn toil(self: &Arc<Self>, id: usize) {
+        self.take(id, |job, work| self.labour(job, work));
+    }
+
+    /// Takes a job, if it is to be had, and does this with it. Should that panic, it is the job that ends: whoever waits
+    /// for it hears, and the thread goes on with the others'.
+    fn take(&self, id: usize, run: impl FnOnce(&Arc<Job>, Work)) {
         let Some(job) = self.jobs().get(&id).cloned() else { return };
-        if let Some(work) = job.begin() {
-            self.labour(&job, work);
+        let Some(work) = job.begin() else { return };
+        if panic::catch_unwind(AssertUnwindSafe(|| run(&job, work))).is_err() && job.is_running() {
+            let report = Report { sent: job.progress().sent, ..job.report(None, End::Failed(libc::EIO)) };
+            self.over(&job, report);
         }
     }
 
@@ -364,8 +371,12 @@ impl Engine {
     fn finish(&self, job: &Arc<Job>, work: Work, end: End) {
         let end = if job.is_cancelled() && end != End::Done { End::Cancelled } else { end };
         let report = job.report(Some(&work), end);
-        job.close();
         drop(work);
+        self.over(job, report);
+    }
+
+    fn over(&self, job: &Job, report: Report) {
+        job.close();
         job.sink.done(report);
         self.jobs().remove(&job.id);
     }
@@ -401,6 +412,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(not(shuttle))]
 #[path = "engine/tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[cfg(not(shuttle))]
+#[path = "engine/model_tests.rs"]
+mod model_tests;
 
 #[cfg(test)]
 #[cfg(shuttle)]

@@ -266,6 +266,11 @@ impl Job {
         }
     }
 
+    /// A thread has it.
+    pub(super) fn is_running(&self) -> bool {
+        matches!(*lock(&self.phase), Phase::Running(_))
+    }
+
     /// Lets go of the socket.
     pub(super) fn close(&self) {
         *lock(&self.phase) = Phase::Over;

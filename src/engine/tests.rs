@@ -587,6 +587,53 @@ on_linux! {
     }
 }
 
+/// A step that panics: its sums do not fit. Nobody outside can ask for that.
+fn impossible(engine: &Engine, out: &impl AsFd, file: &Arc<OwnedFd>) -> Owned {
+    let held = engine.hold(out.as_fd()).unwrap();
+    Transfer::new(held, Arc::clone(file), 0, u64::MAX, Method::Auto).framed([7].into(), Box::default())
+}
+
+mod panics {
+    use super::*;
+
+    #[test]
+    fn one_in_a_step_ends_its_job_and_no_other() {
+        alone("engine::tests::panics::one_in_a_step_ends_its_job_and_no_other", || {
+            // Each would tell of itself.
+            let tell = panic::take_hook();
+            panic::set_hook(Box::new(move |info| {
+                if !thread::current().name().is_some_and(|name| name.starts_with("sendfile-")) {
+                    tell(info);
+                }
+            }));
+            for (threads, begin) in [1, 2, 0].into_iter().flat_map(|threads| {
+                [Begin::WhenWritable, Begin::Cold].into_iter().map(move |begin| (threads, begin))
+            }) {
+                let engine = engine(threads);
+                let sink = Heard::new();
+                // More than there are threads of either kind.
+                for _ in 0..40 {
+                    let (out, mut peer) = narrow_pair();
+                    let file = file_of(b"0123456789");
+                    let transfer = impossible(&engine, &out, &file);
+                    drop(out);
+                    let id = engine.transfer(1, sink.clone(), transfer, begin).unwrap();
+                    assert_eq!(sink.of(id).end, End::Failed(libc::EIO));
+                    // Its descriptors are closed, and it is forgotten.
+                    assert_eq!(drain(&mut peer), 0);
+                    assert_eq!(Arc::strong_count(&file), 1);
+                    until("it is forgotten", || engine.progress(id).is_none());
+                }
+                let (out, mut peer) = narrow_pair();
+                let transfer = owned(&engine, &out, &file_of(b"0123456789"), 10);
+                let id = engine.transfer(1, sink.clone(), transfer, begin).unwrap();
+                assert_eq!(read_exactly(&mut peer, 10), b"0123456789");
+                assert_eq!(sink.of(id).end, End::Done);
+            }
+        });
+    }
+}
+
 mod owners {
     use super::*;
 
