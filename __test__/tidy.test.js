@@ -64,6 +64,14 @@ describe('Rust', () => {
     expect(knows.filter((file) => !file.startsWith('src/binding/'))).toEqual([]);
   });
 
+  test('a panic in what JS calls is an exception there, not the end of the process', () => {
+    const exports = rust.flatMap((file) =>
+      [...rustCode(file).matchAll(/#\[napi\b[^\]]*\]/g)].map(([text]) => text),
+    );
+    expect(exports.length).toBeGreaterThan(10);
+    expect(exports.filter((text) => text !== '#[napi(catch_unwind)]')).toEqual([]);
+  });
+
   test('a transfer knows no threads', () => {
     expect(rustCode('src/transfer.rs')).not.toMatch(/\bthread\b|\bMutex\b|\bCondvar\b|\bpolling\b/);
   });

@@ -12,7 +12,7 @@ use crate::sys::posix::{check_open, duplicate};
 use crate::sys::Native;
 
 /// One attempt, now, on the caller's thread.
-#[napi]
+#[napi(catch_unwind)]
 pub fn sendfile_sync(
     out: i32,
     input: i32,
@@ -83,7 +83,7 @@ impl Task for Attempt {
 }
 
 /// One attempt on libuv's pool. Resolves with what `sendfile_sync` returns.
-#[napi]
+#[napi(catch_unwind)]
 pub fn sendfile(
     out: i32,
     input: i32,

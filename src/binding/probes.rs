@@ -19,7 +19,7 @@ use super::args::number;
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 /// Bytes that the addon has allocated and not freed.
-#[napi]
+#[napi(catch_unwind)]
 pub fn allocated() -> f64 {
     let stats = ALLOCATOR.stats();
     number(stats.bytes_allocated.saturating_sub(stats.bytes_deallocated) as u64)
@@ -27,7 +27,7 @@ pub fn allocated() -> f64 {
 
 /// From here on the kernel answers a system call with an errno, on this thread and on those that it will start. `when`
 /// is a row of argument indices, each with the number that the argument has then.
-#[napi]
+#[napi(catch_unwind)]
 pub fn refuse(call: String, when: Vec<u32>, errno: u32) -> Result<()> {
     let call = match call.as_str() {
         "clone3" => libc::SYS_clone3,

@@ -31,13 +31,13 @@ fn keep(env: &Env, opened: std::result::Result<Source, i32>, report: &mut [f64])
 }
 
 /// Opens a path of a local file system without waiting: `EAGAIN` where that cannot be done.
-#[napi]
+#[napi(catch_unwind)]
 pub fn open_cached(env: Env, path: &[u8], report: Array<'_>) -> Result<f64> {
     keep(&env, path_of(path).and_then(|path| open::open_cached(&path)), report)
 }
 
 /// Opens a path on a thread of the engine. Returns the job's number, or an errno.
-#[napi]
+#[napi(catch_unwind)]
 pub fn open(env: Env, path: &[u8], done: Done<'_>) -> Result<f64> {
     begin(&env, &done, |environment| {
         engine()?.open(environment.owner, environment.sink.clone(), path_of(path)?)
@@ -45,7 +45,7 @@ pub fn open(env: Env, path: &[u8], done: Done<'_>) -> Result<f64> {
 }
 
 /// Takes a second descriptor of a file that JS has open.
-#[napi]
+#[napi(catch_unwind)]
 pub fn adopt(env: Env, fd: i32, report: Array<'_>) -> Result<f64> {
     keep(&env, borrow(fd).and_then(open::adopt), report)
 }
@@ -85,7 +85,7 @@ impl Task for Reading {
 
 /// Reads from a source on libuv's pool, for where `fs` cannot: at `place`, or NaN: from its own position. Resolves with
 /// the bytes, none at the end, or an errno.
-#[napi]
+#[napi(catch_unwind)]
 pub fn read(env: Env, source: u32, length: u32, place: f64) -> Result<Either<AsyncTask<Reading>, f64>> {
     here(&env, |environment| {
         let place = if place.is_nan() { Ok(None) } else { size(place).map(Some) };
@@ -101,7 +101,7 @@ pub fn read(env: Env, source: u32, length: u32, place: f64) -> Result<Either<Asy
 }
 
 /// The file's own position, or an errno.
-#[napi]
+#[napi(catch_unwind)]
 pub fn position(env: Env, source: u32) -> Result<f64> {
     here(&env, |environment| {
         let held = environment.sources.get(&source).ok_or(libc::EBADF);
@@ -110,7 +110,7 @@ pub fn position(env: Env, source: u32) -> Result<f64> {
 }
 
 /// Moves the file's own position. 0, or an errno.
-#[napi]
+#[napi(catch_unwind)]
 pub fn seek(env: Env, source: u32, to: f64) -> Result<f64> {
     here(&env, |environment| {
         let held = environment.sources.get(&source).ok_or(libc::EBADF);
@@ -119,7 +119,7 @@ pub fn seek(env: Env, source: u32, to: f64) -> Result<f64> {
 }
 
 /// Lets a source go. Its file is closed once no transfer uses it: on this thread only if that asks nobody.
-#[napi]
+#[napi(catch_unwind)]
 pub fn release(env: Env, source: u32) -> Result<()> {
     let held = here(&env, |environment| environment.sources.remove(&source))?;
     if let Some(Held { file, local: false }) = held {

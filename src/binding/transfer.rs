@@ -13,7 +13,7 @@ use crate::sys::{posix, Kernel, Native};
 use crate::transfer::{Lent, Method, Step, Transfer, INLINE_MAX};
 
 /// Is it a byte-stream socket?
-#[napi]
+#[napi(catch_unwind)]
 pub fn is_stream_socket(fd: i32) -> bool {
     borrow(fd).is_ok_and(posix::is_stream_socket)
 }
@@ -22,7 +22,7 @@ pub fn is_stream_socket(fd: i32) -> bool {
 ///
 /// 0: it is over, and `report` holds what a callback would hear. Otherwise the number of the job that calls back;
 /// `report[1]` holds the bytes sent so far.
-#[napi]
+#[napi(catch_unwind)]
 #[allow(clippy::too_many_arguments)] // one crossing a transfer: each more would cost as much as the call itself
 pub fn transfer(
     env: Env,

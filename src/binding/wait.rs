@@ -8,7 +8,7 @@ use super::environment::{begin, engine, here, Done};
 use crate::engine::Cancelled;
 
 /// Calls back once the descriptor takes bytes. Returns the job's number, or an errno.
-#[napi]
+#[napi(catch_unwind)]
 pub fn wait_writable(env: Env, fd: i32, done: Done<'_>) -> Result<f64> {
     begin(&env, &done, |environment| {
         let engine = engine()?;
@@ -19,7 +19,7 @@ pub fn wait_writable(env: Env, fd: i32, done: Done<'_>) -> Result<f64> {
 
 /// Ends a job. Its bytes so far, if it is over now and will not call back; -1 if it is running and will call back, its
 /// socket shut down if that was asked for; -2 if it was over before, and has called back or will.
-#[napi]
+#[napi(catch_unwind)]
 pub fn cancel(env: Env, id: f64, hang_up: bool) -> Result<f64> {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // our own number
     let id = id as usize;
@@ -35,7 +35,7 @@ pub fn cancel(env: Env, id: f64, hang_up: bool) -> Result<f64> {
 }
 
 /// Writes a job's bytes so far and the milliseconds since the last of them. `false`: it is over.
-#[napi]
+#[napi(catch_unwind)]
 pub fn progress(id: f64, report: Array<'_>) -> bool {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // our own number
     let id = id as usize;

@@ -49,6 +49,8 @@ mod imp {
     /// The same number on every architecture that Node runs on.
     const SYS_CACHESTAT: libc::c_long = 451;
 
+    const ONE: libc::c_ulong = 1;
+
     #[repr(C)]
     struct Range {
         offset: u64,
@@ -110,16 +112,17 @@ mod imp {
     /// By number, since glibc has the wrapper only from 2.26 on.
     pub fn read_now(file: BorrowedFd<'_>, buffer: &mut [u8], offset: u64) -> Result<usize, i32> {
         let vector = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
-        // The offset goes over in two halves; a 64-bit kernel reads the first and drops the second.
+        // What the kernel takes as a long has to be one here: the call is variadic. The offset goes over in two halves;
+        // a 64-bit kernel reads the first and drops the second.
         #[allow(clippy::cast_possible_truncation)]
         let (low, high) = (offset as libc::c_ulong, (offset >> 32) as libc::c_ulong);
         // SAFETY: `vector` points at the live, writable `buffer`.
         let result = unsafe {
             libc::syscall(
                 libc::SYS_preadv2,
-                file.as_raw_fd(),
+                libc::c_long::from(file.as_raw_fd()),
                 &raw const vector,
-                1,
+                ONE,
                 low,
                 high,
                 libc::RWF_NOWAIT,

@@ -29,7 +29,7 @@ const FLAGS: libc::c_int = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_CLOEXEC |
 /// The errno of open(2); `EISDIR` for a directory, `EINVAL` for anything else that is no regular file.
 pub fn open(path: &CStr) -> Result<Source, i32> {
     // SAFETY: `path` is a live C string.
-    let fd = owned(unsafe { libc::open(path.as_ptr(), FLAGS) })?;
+    let fd = owned(unsafe { posix::large::open(path.as_ptr(), FLAGS) })?;
     let status = regular(posix::status(fd.as_fd())?)?;
     let place = place(fd.as_fd());
     // Elsewhere a size of 0 may say nothing either: other machines have a /proc too.

@@ -20,6 +20,26 @@ const MORE: libc::c_int = libc::MSG_MORE;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 const MORE: libc::c_int = 0;
 
+/// The calls whose sizes and offsets have 64 bits: on 32-bit Linux and Android the plain ones stop at 2 GiB, where musl
+/// has but one kind.
+#[cfg(all(
+    any(target_os = "linux", target_os = "android"),
+    not(any(target_env = "musl", target_env = "ohos"))
+))]
+pub(super) mod large {
+    pub use libc::{
+        fstat64 as fstat, lseek64 as lseek, off64_t as off_t, open64 as open, pread64 as pread,
+        stat64 as stat,
+    };
+}
+#[cfg(not(all(
+    any(target_os = "linux", target_os = "android"),
+    not(any(target_env = "musl", target_env = "ohos"))
+)))]
+pub(super) mod large {
+    pub use libc::{fstat, lseek, off_t, open, pread, stat};
+}
+
 /// The calling thread's errno. Read it straight after the call: anything in between may change it.
 #[must_use]
 pub fn errno() -> i32 {
@@ -194,9 +214,9 @@ impl Kind {
 /// The call's errno.
 pub fn status(fd: BorrowedFd<'_>) -> Result<Status, i32> {
     // SAFETY: an all-zero stat is a valid value: it holds only numbers.
-    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+    let mut stat: large::stat = unsafe { std::mem::zeroed() };
     // SAFETY: `stat` is live and of the size that the call writes.
-    checked(unsafe { libc::fstat(fd.as_raw_fd(), &raw mut stat) })?;
+    checked(unsafe { large::fstat(fd.as_raw_fd(), &raw mut stat) })?;
     #[allow(clippy::useless_conversion)]
     let mode = u32::from(stat.st_mode);
     Ok(Status { size: u64::try_from(stat.st_size).unwrap_or(0), kind: Kind::of_mode(mode) })
@@ -224,7 +244,7 @@ pub fn size(fd: BorrowedFd<'_>) -> Result<Option<u64>, i32> {
 /// `ESPIPE` for a pipe or socket.
 pub fn position(fd: BorrowedFd<'_>) -> Result<u64, i32> {
     // SAFETY: takes no memory.
-    u64::try_from(unsafe { libc::lseek(fd.as_raw_fd(), 0, libc::SEEK_CUR) }).map_err(|_| errno())
+    u64::try_from(unsafe { large::lseek(fd.as_raw_fd(), 0, libc::SEEK_CUR) }).map_err(|_| errno())
 }
 
 /// Moves the file's own position: lseek(2).
@@ -232,20 +252,20 @@ pub fn position(fd: BorrowedFd<'_>) -> Result<u64, i32> {
 /// # Errors
 /// `ESPIPE`, `EINVAL`.
 pub fn seek(fd: BorrowedFd<'_>, position: u64) -> Result<(), i32> {
-    let position = libc::off_t::try_from(position).map_err(|_| libc::EINVAL)?;
+    let position = large::off_t::try_from(position).map_err(|_| libc::EINVAL)?;
     // SAFETY: takes no memory.
-    u64::try_from(unsafe { libc::lseek(fd.as_raw_fd(), position, libc::SEEK_SET) })
+    u64::try_from(unsafe { large::lseek(fd.as_raw_fd(), position, libc::SEEK_SET) })
         .map(drop)
         .map_err(|_| errno())
 }
 
 /// pread(2): reads at `offset` and leaves the position alone.
 pub fn pread(fd: BorrowedFd<'_>, buffer: &mut [u8], offset: u64) -> Outcome {
-    let Ok(offset) = libc::off_t::try_from(offset) else {
+    let Ok(offset) = large::off_t::try_from(offset) else {
         return Outcome::failed(libc::EINVAL);
     };
     // SAFETY: `buffer` is live, writable and as long as said.
-    outcome(unsafe { libc::pread(fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), offset) })
+    outcome(unsafe { large::pread(fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), offset) })
 }
 
 /// read(2): reads from the descriptor's own position and moves it, or from what has none.
