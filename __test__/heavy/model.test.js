@@ -5,8 +5,8 @@ const { check, connectionCase, playConnection, playSocket, socketCase } = requir
 
 afterEach(closeAll);
 
-describe('model.test.js, five times as long', () => {
-  test('on a socket', () => check(socketCase, playSocket, 2000));
+describe('model.test.js, ten times as long', () => {
+  test('on a socket', () => check(socketCase, playSocket, 4000));
 
-  test('on the responses of a pipelined connection', () => check(connectionCase, playConnection, 1000));
+  test('on the responses of a pipelined connection', () => check(connectionCase, playConnection, 3000));
 });
