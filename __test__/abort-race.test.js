@@ -4,8 +4,12 @@
 
 const { transfer } = require('..');
 const { native } = require('../lib/native');
+const { until } = require('./helpers');
 const { connect, httpServer } = require('./http-client');
 const { closeAll, failure, openFile, pair } = require('./streams');
+const { onlyBy } = require('./ways');
+
+const natively = onlyBy(['sendfile', 'copy'], 'the native side is not asked');
 
 afterEach(closeAll);
 afterEach(() => Object.assign(native, real));
@@ -41,38 +45,44 @@ async function response() {
   return res;
 }
 
-test('a response whose connection was ended under a thread that has just sent all is told as aborted, with all', async () => {
-  const asked = held(RUNNING);
-  const controller = new AbortController();
-  const res = await response();
-  const sending = failure(transfer(res, openFile(Buffer.alloc(10)), { signal: controller.signal }));
-  while (!asked.end) await new Promise(setImmediate);
-  controller.abort();
-  asked.end();
-  expect(await sending).toMatchObject({ code: 'ABORT_ERR', bytesSent: 10 });
-  expect(asked.cancelled[0]).toBe(true);
-  expect(res.socket?.destroyed ?? res.destroyed).toBe(true);
-});
+natively(
+  'a response whose connection was ended under a thread that has just sent all is told as aborted, with all',
+  async () => {
+    const asked = held(RUNNING);
+    const controller = new AbortController();
+    const res = await response();
+    const sending = failure(transfer(res, openFile(Buffer.alloc(10)), { signal: controller.signal }));
+    await until(() => asked.end, 'the native side');
+    controller.abort();
+    asked.end();
+    expect(await sending).toMatchObject({ code: 'ABORT_ERR', bytesSent: 10 });
+    expect(asked.cancelled[0]).toBe(true);
+    expect(res.socket?.destroyed ?? res.destroyed).toBe(true);
+  },
+);
 
-test('a response that was sent before the abort is told as sent, and its connection goes on', async () => {
-  const asked = held(OVER);
-  const controller = new AbortController();
-  const res = await response();
-  const sending = transfer(res, openFile(Buffer.alloc(10)), { signal: controller.signal });
-  while (!asked.end) await new Promise(setImmediate);
-  const { socket } = res;
-  controller.abort();
-  asked.end();
-  expect(await sending).toBe(10);
-  expect(socket.destroyed).toBe(false);
-});
+natively(
+  'a response that was sent before the abort is told as sent, and its connection goes on',
+  async () => {
+    const asked = held(OVER);
+    const controller = new AbortController();
+    const res = await response();
+    const sending = transfer(res, openFile(Buffer.alloc(10)), { signal: controller.signal });
+    await until(() => asked.end, 'the native side');
+    const { socket } = res;
+    controller.abort();
+    asked.end();
+    expect(await sending).toBe(10);
+    expect(socket.destroyed).toBe(false);
+  },
+);
 
-test('a socket is not ended under a thread, so what was sent is told as sent', async () => {
+natively('a socket is not ended under a thread, so what was sent is told as sent', async () => {
   const asked = held(RUNNING);
   const controller = new AbortController();
   const { near } = await pair();
   const sending = transfer(near, openFile(Buffer.alloc(10)), { signal: controller.signal });
-  while (!asked.end) await new Promise(setImmediate);
+  await until(() => asked.end, 'the native side');
   controller.abort();
   asked.end();
   expect(await sending).toBe(10);

@@ -55,6 +55,16 @@ function systemError(errno, syscall, properties) {
 }
 
 /**
+ * An error of `fs`, with the name that libuv has none for.
+ * @param {NodeJS.ErrnoException} error
+ * @returns {NodeJS.ErrnoException}
+ */
+function named(error) {
+  const { errno = 0, syscall = '' } = error;
+  return error.code === errnoName(errno) || !osNames.has(errno) ? error : systemError(errno, syscall);
+}
+
+/**
  * The negative errno of a name.
  * @param {string} name
  */
@@ -183,6 +193,7 @@ function accessDenied(resource) {
 module.exports = {
   errnoName,
   errnoOf,
+  named,
   systemError,
   invalidArgType,
   invalidArgValue,

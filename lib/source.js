@@ -261,7 +261,9 @@ function isKnown(fd) {
  */
 function readByFs(fd, length, place, done) {
   const buffer = Buffer.allocUnsafeSlow(length);
-  fs.read(fd, buffer, 0, length, place, (error, bytes) => done(error, buffer.subarray(0, bytes)));
+  fs.read(fd, buffer, 0, length, place, (error, bytes) =>
+    done(error && errors.named(error), buffer.subarray(0, bytes)),
+  );
 }
 
 /**

@@ -27,6 +27,10 @@ async function main(jestArgs) {
         'cargo clippy, core only',
         cargo('clippy', '--all-targets', '--no-default-features', '--', '-D', 'warnings'),
       ],
+      [
+        'cargo clippy, probes',
+        cargo('clippy', '--all-targets', '--features', 'probes', '--', '-D', 'warnings'),
+      ],
       ['cargo test', cargo('test', '--no-default-features', '--no-fail-fast'), cargoTotals],
       ['biome', bin('@biomejs/biome', 'ci', '--error-on-warnings', '.')],
       ['tsc', bin('typescript', '--project', '.')],
