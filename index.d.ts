@@ -77,7 +77,7 @@ export interface TransferOptions {
   /**
    * Ends the transfer with an `AbortError` (`code: 'ABORT_ERR'`). Before it has been put into the stream's queue,
    * nothing is sent and the stream stays usable. After that a response is destroyed; a bare socket only if a byte has
-   * left, and whatever JS writes to only if it was given one.
+   * left or a step of it still waits for a disk a second later, and whatever JS writes to only if it was given one.
    */
   signal?: AbortSignal;
   /**
