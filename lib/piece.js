@@ -42,7 +42,6 @@ function markerOf(piece) {
 }
 
 /**
-/**
  * Is this the marker of another copy of this package, whose piece is unknown here?
  * @param {any} chunk
  */
