@@ -112,7 +112,8 @@ export interface TransferError extends Error {
   code: string;
   /**
    * Bytes of this transfer that are out: headers, file and trailers. Where they go through a stream's own `write`, those
-   * that it has called back for.
+   * that it has called back for. Never less than what has left; by JS, as much as 64 KiB more if the socket was
+   * destroyed under it.
    */
   bytesSent: number;
 }

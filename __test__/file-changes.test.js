@@ -13,6 +13,7 @@ const path = require('node:path');
 const { transfer } = require('..');
 const { listen, openFds, pattern, readAll, tmpFile, tmpPath, until } = require('./helpers');
 const { closeAll, expectBytes, keep } = require('./streams');
+const { methods } = require('./ways');
 
 afterEach(closeAll);
 
@@ -32,8 +33,7 @@ function patch(res) {
 
 /** The ways that the bytes of a response may take. */
 const ways = [
-  ['sendfile', { options: { method: 'sendfile' } }],
-  ['native copy', { options: { method: 'copy' } }],
+  ...methods('sendfile', 'copy').map((method) => [`method '${method}'`, { options: { method } }]),
   ['TLS', { secure: true }],
   ['a patched response', { before: patch }],
 ];

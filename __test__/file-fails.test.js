@@ -13,12 +13,11 @@ const { openFds, readAll, readBytes, until } = require('./helpers');
 const { httpServer } = require('./http-client');
 const { describeSlow, mount, slowBytes } = require('./slowfs');
 const { closeAll, expectBytes, failure, pair } = require('./streams');
-const { onlyBy, reasonOf, told, way } = require('./ways');
+const { methods, onlyBy, reasonOf, told } = require('./ways');
 
 afterEach(closeAll);
 
-/** `'sendfile'` is an error of its own where nobody may ask the kernel. */
-const METHODS = way === 'disabled' ? ['auto', 'copy'] : ['sendfile', 'auto', 'copy'];
+const METHODS = methods('sendfile', 'auto', 'copy');
 
 const SIZE = 1 << 20;
 const AT = 3 << 17;

@@ -10,6 +10,10 @@ const { pattern, tmpFile, tmpPath, until } = require('./helpers');
 const { HttpClient } = require('./http-client');
 const { endAll, start } = require('./processes');
 const { expectBytes } = require('./streams');
+const { way } = require('./ways');
+
+/** How the server's transfers go while nothing is wanting. */
+const USUAL = way === 'disabled' ? 'copy RS_SENDFILE_DISABLE' : 'sendfile';
 
 const DESCRIPTORS = 300;
 const REQUESTS = 1000;
@@ -82,10 +86,11 @@ async function eachHasEnded(outcomes) {
   expect(others).toEqual({});
   expect(whole + told + refused).toBe(REQUESTS);
   expect(whole).toBeGreaterThanOrEqual(WAVE);
-  expect(told + refused).toBeGreaterThan(0);
-  const { sendfile, 'copy EMFILE': copied = 0, EMFILE = 0, ...rest } = (await settled()).ways;
+  // JS takes fewer of them.
+  if (way !== 'disabled') expect(told + refused).toBeGreaterThan(0);
+  const { [USUAL]: usual, 'copy EMFILE': copied = 0, EMFILE = 0, ...rest } = (await settled()).ways;
   expect(rest).toEqual({});
-  expect(sendfile - atRest.ways.sendfile + copied).toBe(whole);
+  expect(usual - atRest.ways[USUAL] + copied).toBe(whole);
   expect(EMFILE).toBe(told);
 }
 
@@ -96,7 +101,7 @@ async function asBefore() {
   expect(await get('/path')).toBe('whole');
   expect(await get('/fd')).toBe('whole');
   const { ways: after } = await settled();
-  expect(after.sendfile).toBe(before.sendfile + 2);
+  expect(after[USUAL]).toBe(before[USUAL] + 2);
   await server.end();
 }
 

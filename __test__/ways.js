@@ -49,7 +49,22 @@ function onlyBy(ways, why) {
   return leaveOut;
 }
 
+/** Of these methods those that may be asked for: `'sendfile'` is an error of its own where nobody may ask the kernel. */
+const methods = (...all) => all.filter((method) => !DISABLED || method !== 'sendfile');
+
+/** Descriptors of a socket while a transfer waits at it: Node's, and a duplicate, which JS does without. */
+const HELD = DISABLED ? 1 : 2;
+
+/**
+ * The count of a transfer whose socket was destroyed under it, for what has come of it. By JS it may be as much as one
+ * write more: Node calls that back as done, and nobody knows any more how much of it had left.
+ */
+function expectCounted(came, bytesSent) {
+  expect(bytesSent).toBeGreaterThanOrEqual(came);
+  expect(bytesSent - came).toBeLessThanOrEqual(DISABLED ? 64 * 1024 : 0);
+}
+
 /** What a Node that a test starts needs, to go the same way. */
 const nodeOptions = COPY ? `--require=${JSON.stringify(__filename)}` : '';
 
-module.exports = { way, told, reasonOf, onlyBy, nodeOptions };
+module.exports = { way, told, reasonOf, onlyBy, methods, HELD, expectCounted, nodeOptions };
