@@ -114,7 +114,20 @@ async function readSlowly(socket, step, pause) {
   return Buffer.concat(chunks);
 }
 
+/**
+ * The most listeners that one event of an emitter has had from here on, beyond those that Node warns of: a leak to it.
+ * jest's own processes hear no warnings.
+ */
+function crowdOf(emitter) {
+  let most = 0;
+  emitter.on('newListener', (name) => {
+    most = Math.max(most, emitter.listenerCount(name) + 1);
+  });
+  return () => Math.max(0, most - emitter.getMaxListeners());
+}
+
 module.exports = {
+  crowdOf,
   pair,
   keep,
   openFile,
