@@ -13,7 +13,7 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { parseArgs } = require('node:util');
-const { connect } = require('./soak/clients');
+const { closeAll, connect } = require('./soak/clients');
 const { bytesOf } = require('./soak/content');
 const { judge } = require('./soak/judge');
 const { DECOY_SEED, SIZES, draw } = require('./soak/plan');
@@ -136,6 +136,7 @@ async function phase(server, random, addresses, seconds, name) {
   };
   await Promise.all(Array.from({ length: Number(values.clients) }, worker));
   progress();
+  closeAll();
   server.send({ what: 'rest' });
   return answer(server, 'measured');
 }

@@ -15,6 +15,21 @@ const { rangesOf } = require('./plan');
 const encode = ({ kind, timeout, destroyAfter }, request) =>
   Buffer.from(JSON.stringify({ request, kind, timeout, destroyAfter })).toString('base64url');
 
+/** What clients have open: once they are through, the server must not have to wait for any of it. @type {Set<any>} */
+const opened = new Set();
+
+/** @param {any} connection */
+function track(connection) {
+  opened.add(connection);
+  connection.once('close', () => opened.delete(connection));
+  return connection;
+}
+
+/** Ends whatever is still open. */
+function closeAll() {
+  for (const connection of opened) connection.destroy();
+}
+
 /** Reads nothing for a moment after so many bytes. */
 const SLOW_EVERY = 100_000;
 const SLOW_MS = 3;
@@ -84,7 +99,7 @@ function compare(plan, stream, expected, leave) {
 async function bare(plan, address) {
   const [request] = plan.requests;
   const expected = new Expected(rangesOf(request.ops));
-  const socket = net.connect({ ...address, allowHalfOpen: true });
+  const socket = track(net.connect({ ...address, allowHalfOpen: true }));
   const leave = leaving(plan.fault, bareWays(socket));
   socket.once('end', () => socket.end());
   socket.once('connect', () => socket.write(`${encode(plan, request)}\n`));
@@ -102,7 +117,7 @@ const outcome = (expected, error) => ({
 
 /** A keep-alive connection with all its requests sent at once. @returns {Promise<Outcome>} */
 async function pipelined(plan, address) {
-  const socket = net.connect(address);
+  const socket = track(net.connect(address));
   const leave = leaving(plan.fault, bareWays(socket));
   const gone = new Promise((resolve) => socket.once('close', resolve));
   let bytes = 0;
@@ -165,12 +180,14 @@ function single(plan, address) {
   const expected = new Expected(rangesOf(request.ops));
   const module = plan.kind === 'https' ? https : http;
   return new Promise((resolve) => {
-    const req = module.get({
-      ...address,
-      path: `/${encode(plan, request)}`,
-      agent: false,
-      rejectUnauthorized: false,
-    });
+    const req = track(
+      module.get({
+        ...address,
+        path: `/${encode(plan, request)}`,
+        agent: false,
+        rejectUnauthorized: false,
+      }),
+    );
     const leave = () =>
       leaving(plan.fault, {
         end: () => req.destroy(),
@@ -201,7 +218,7 @@ function overHttp2(plan, { host, port }) {
   const [request] = plan.requests;
   const expected = new Expected(rangesOf(request.ops));
   return new Promise((resolve) => {
-    const session = http2.connect(`http://${host}:${port}`);
+    const session = track(http2.connect(`http://${host}:${port}`));
     session.on('error', () => {});
     const stream = session.request({ ':path': `/${encode(plan, request)}` });
     const leave = leaving(plan.fault, {
@@ -234,4 +251,4 @@ function connect(plan, addresses) {
   return bare(plan, addresses[plan.kind === 'unix' ? 'unix' : 'tcp']);
 }
 
-module.exports = { connect };
+module.exports = { connect, closeAll };

@@ -20,6 +20,9 @@ const { startTrouble } = require('./trouble');
 /** A transfer that is still there so long after its socket was destroyed has not heard of it. */
 const LATE_MS = 1000;
 
+/** The connections there are, and whose. */
+const sockets = new Map();
+
 let running = 0;
 let late = 0;
 
@@ -129,6 +132,10 @@ async function main() {
   const addresses = {};
   for (const [name, server] of Object.entries(servers)) {
     server.on('clientError', (_, socket) => socket.destroy());
+    server.on('connection', (socket) => {
+      sockets.set(socket, name);
+      socket.once('close', () => sockets.delete(socket));
+    });
     server.on('sessionError', () => {});
     const place =
       name === 'unix' ? { path: path.join(where.directory, 'socket') } : { host: '127.0.0.1', port: 0 };
@@ -163,6 +170,7 @@ async function measure() {
     fds: tally(descriptors()),
     threads: threads().all,
     handles: tally(process.getActiveResourcesInfo()),
+    sockets: tally([...sockets.values()]),
     rss,
     memory: heapUsed + external,
     ...counts,

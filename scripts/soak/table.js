@@ -56,7 +56,11 @@ function printTable(tally, before, after, troubles) {
       `${ok ? 'ok  ' : 'FAIL'}  ${String(name).padEnd(34)} ${String(value).padStart(12)}   <= ${limit}`,
     );
   }
-  const left = [...more(before.fds, after.fds), ...more(before.handles, after.handles)];
+  const left = [
+    ...more(before.fds, after.fds),
+    ...more(before.handles, after.handles),
+    ...more({}, after.sockets).map((name) => `a connection by ${name}`),
+  ];
   for (const name of left) console.log(`      left: ${name}`);
   for (const why of failures.slice(0, 20)) console.log(`      ${why}`);
   console.log(`${checks.length - failed} passed, ${failed} failed`);
