@@ -120,6 +120,10 @@ async function sendOwn(out, op, options, file, own) {
  */
 async function performCalls(socket, { ops }, { files, decoy, timeout }) {
   const results = [];
+  // A wait holds a duplicate of its socket: it must end with it.
+  const gone = new AbortController();
+  socket.once('close', () => gone.abort());
+  const waiting = { signal: gone.signal, timeout };
   for (const op of ops) {
     if (op.op === 'write') {
       await new Promise((resolve) => socket.write(bytesOf(op.seed, 0, op.length), resolve));
@@ -132,7 +136,7 @@ async function performCalls(socket, { ops }, { files, decoy, timeout }) {
       const total = op.headers + op.length + op.trailers;
       while (result.bytes < total) {
         if (socket.destroyed) throw Object.assign(new Error('left'), { code: 'ERR_STREAM_PREMATURE_CLOSE' });
-        result.bytes += await once(socket, op, all, result.bytes, files[op.file], decoy, timeout);
+        result.bytes += await once(socket, op, all, result.bytes, files[op.file], decoy, waiting);
       }
     } catch (error) {
       result.code = LEFT.has(error.code) ? 'ERR_STREAM_PREMATURE_CLOSE' : (error.code ?? error.stack);
@@ -143,9 +147,9 @@ async function performCalls(socket, { ops }, { files, decoy, timeout }) {
 }
 
 /** How a raw call tells of a peer that has left, or of a socket that Node has closed meanwhile. */
-const LEFT = new Set(['EPIPE', 'ECONNRESET', 'EBADF']);
+const LEFT = new Set(['EPIPE', 'ECONNRESET', 'EBADF', 'ABORT_ERR']);
 
-async function once(socket, op, [headers, , trailers], sent, file, decoy, timeout) {
+async function once(socket, op, [headers, , trailers], sent, file, decoy, waiting) {
   const out = socket._handle?.fd ?? -1;
   const inHeaders = Math.min(sent, op.headers);
   const inFile = Math.min(sent - inHeaders, op.length);
@@ -160,7 +164,7 @@ async function once(socket, op, [headers, , trailers], sent, file, decoy, timeou
     return await calling;
   } catch (error) {
     if (error.code !== 'EAGAIN') throw error;
-    await waitWritable(socket._handle?.fd ?? -1, timeout > 0 ? { timeout } : {});
+    await waitWritable(socket._handle?.fd ?? -1, waiting);
     return 0;
   }
 }
