@@ -20,6 +20,9 @@ const { startTrouble } = require('./trouble');
 /** A transfer that is still there so long after its socket was destroyed has not heard of it. */
 const LATE_MS = 1000;
 
+/** A session of HTTP/2 on which nothing has moved for so long is ended. */
+const IDLE_MS = 5000;
+
 /** The connections there are, and whose. */
 const sockets = new Map();
 
@@ -137,6 +140,8 @@ async function main() {
       socket.once('close', () => sockets.delete(socket));
     });
     server.on('sessionError', () => {});
+    // Now and then Node keeps a session whose client has gone, with nothing of ours in it: it has no time-out of its own.
+    server.on('session', (session) => session.setTimeout(IDLE_MS, () => session.destroy()));
     const place =
       name === 'unix' ? { path: path.join(where.directory, 'socket') } : { host: '127.0.0.1', port: 0 };
     await new Promise((resolve) => server.listen({ ...place, backlog: 1024 }, resolve));
