@@ -60,7 +60,7 @@ async function main() {
   process.on('exit', () => fs.rmSync(directory, { recursive: true, force: true }));
   const where = prepare(directory);
   const server = start();
-  const exited = once(server, 'exit').then(([code, signal]) => {
+  once(server, 'exit').then(([code, signal]) => {
     fail(`the server ended: ${signal ?? code}`);
   });
   server.on('message', hear);
@@ -75,7 +75,6 @@ async function main() {
   const after = await phase(server, random, addresses, seconds * (1 - WARM_UP), 'soaking');
   server.removeAllListeners('exit');
   server.send({ what: 'exit' });
-  void exited;
   const troubles = [before.trouble, after.trouble];
   process.exitCode = printTable(tally, before.measured, after.measured, troubles) ? 0 : 1;
 }
@@ -147,7 +146,7 @@ async function one(random, addresses) {
   const plan = draw(random, ++lastId);
   let stormy = storming;
   const storms = tally.storms;
-  const { outcome, timer } = await bounded(plan, connect(plan, addresses));
+  const { outcome, timer } = await bounded(connect(plan, addresses));
   if (outcome) {
     const free = plan.fault === null;
     const told = free && outcome.whole ? Promise.all(plan.requests.map(({ id }) => reported(id))) : soon();
@@ -166,7 +165,7 @@ function reported(id) {
 }
 
 /** Its outcome, or null if it hangs. */
-async function bounded(_plan, promise) {
+async function bounded(promise) {
   let stop;
   const timer = new Promise((resolve) => {
     stop = setTimeout(() => resolve(null), PATIENCE_MS);

@@ -164,7 +164,7 @@ async function main() {
 async function measure() {
   // What has been let go of may take a turn to be closed, and idle threads a few seconds to leave.
   const end = Date.now() + 15_000;
-  while (Date.now() < end && (running > 0 || threads().crew > 0 || connections() > 0)) {
+  while (Date.now() < end && (running > 0 || threads().crew > 0 || sockets.size > 0)) {
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   global.gc?.();
@@ -201,9 +201,6 @@ function tally(names) {
   for (const name of names) counts[name] = (counts[name] ?? 0) + 1;
   return counts;
 }
-
-const connections = () =>
-  process.getActiveResourcesInfo().filter((name) => /^(TCPSocketWrap|PipeWrap)$/.test(name)).length - 1;
 
 function threads() {
   const names = fs.readdirSync('/proc/self/task').map((id) => {
