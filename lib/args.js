@@ -269,4 +269,4 @@ function nullBytes(path) {
   return errors.invalidArgValue('file', path, 'must be a string, Uint8Array, or URL without null bytes');
 }
 
-module.exports = { fd, inFd, whole, bytes, flags, options, signal, timeout, transfer, source };
+module.exports = { DEFAULTS, fd, inFd, whole, bytes, flags, options, signal, timeout, transfer, source };

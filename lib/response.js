@@ -92,7 +92,7 @@ function mayTakeLength(out) {
 function prepare(transfer) {
   const { out, bytes } = transfer;
   const bodyless = isBodyless(out);
-  if (bytes >= 0 && !out.headersSent && mayTakeLength(out)) {
+  if (bytes >= 0 && !transfer.isPart && !out.headersSent && mayTakeLength(out)) {
     out.setHeader('Content-Length', bytes);
     transfer.setLength = true;
   }
@@ -260,4 +260,4 @@ function destroy(out) {
   socket?.destroy();
 }
 
-module.exports = { isHttp, isPlain, prepare, forget, destroy };
+module.exports = { isHttp, isPlain, isBodyless, prepare, forget, destroy };

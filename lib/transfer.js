@@ -62,6 +62,8 @@ class Transfer {
     /** First byte of the file and how many, -1 for all that comes. */
     this.offset = 0;
     this.length = 0;
+    /** One of many writes of a message, whose framing is its owner's. */
+    this.isPart = false;
     /** The response's Content-Length is ours. */
     this.setLength = false;
     /** The most bytes that a transfer of unknown length may send. */
@@ -113,9 +115,7 @@ class Transfer {
       signal.addEventListener('abort', this.onAbort, { once: true });
     }
     if (timeout > 0 || onProgress) this.watch = new Watch(this);
-    const line = this.out[kLine];
-    if (line) line.push(this);
-    else this.out[kLine] = [this];
+    this.standInLine();
     try {
       if ('fd' in file) {
         this.source = sources.adopt(file.fd);
@@ -133,6 +133,12 @@ class Transfer {
     } catch (error) {
       this.fail(/** @type {Error} */ (error));
     }
+  }
+
+  standInLine() {
+    const line = this.out[kLine];
+    if (line) line.push(this);
+    else this.out[kLine] = [this];
   }
 
   /**
@@ -383,4 +389,25 @@ function transfer(out, file, options) {
   return job.promise;
 }
 
-module.exports = { transfer, Transfer };
+/**
+ * Part of a file as one write among the others of a message: its framing stays its owner's. Settles by callbacks, since
+ * what is thrown in them is to be an uncaught exception like what a stream's listeners throw.
+ * @param {any} out
+ * @param {Source} source is the part's from now on
+ * @param {{ offset: number, length: number }} range `offset` NaN: from the file's own position on, which moves
+ * @param {{ done: () => void, failed: (error: Error & { code: string }) => void }} to
+ * @returns {Transfer}
+ */
+function sendPart(out, source, { offset, length }, { done, failed }) {
+  const job = new Transfer(out, { ...args.DEFAULTS, offset, length });
+  job.isPart = true;
+  job.source = source;
+  job.opened = true;
+  job.resolve = done;
+  job.reject = /** @type {any} */ (failed);
+  job.standInLine();
+  advance(out);
+  return job;
+}
+
+module.exports = { transfer, sendPart, Transfer };

@@ -1,0 +1,313 @@
+'use strict';
+
+/**
+ * A ReadStream that is piped into a response. Node's pipe stays as it is; only `_read` is ours: as long as nobody but
+ * the response wants the bytes, it has the kernel send the next piece of the file and pushes nothing. So every event is
+ * Node's, and whatever changes meanwhile (a 'data' listener, `unpipe`, `pause`, a second destination) finds the stream
+ * where that piece ends, as it would find it at the end of a chunk.
+ */
+
+const { AsyncResource } = require('node:async_hooks');
+const diagnostics = require('../diagnostics');
+const errors = require('../errors');
+const { whenClosed } = require('../closing');
+const { socketOf } = require('../plain');
+const sources = require('../source');
+const { sendPart } = require('../transfer');
+const refusal = require('./refusal');
+const { counts, leave } = require('./stats');
+
+/** @typedef {import('../transfer').Transfer} Transfer */
+
+const kIntake = Symbol('rs-sendfile intake');
+
+/**
+ * A piece is what the client takes in so many milliseconds, as far as can be told from the one before it: what is in
+ * the response's queue cannot be taken back when the stream is paused, unpiped or destroyed.
+ */
+const PIECE_MS = 250;
+const PIECE_FIRST = 1024 * 1024;
+const PIECE_LEAST = 256 * 1024;
+const PIECE_MOST = 16 * 1024 * 1024;
+
+/** What is no reason to say that a stream was left to Node: it may be over the next time. */
+const PASSING = new Set(['paused', 'unpiped']);
+
+const NOTHING = Buffer.alloc(0);
+
+class Intake {
+  /** @param {any} stream */
+  constructor(stream) {
+    this.stream = stream;
+    /** @type {any} */
+    this.dest = null;
+    /** The pipe's own 'data' listener. @type {Function | null} */
+    this.ondata = null;
+    /** The piece that is being sent. @type {Transfer | null} */
+    this.job = null;
+    /** Bytes read or sent before it. */
+    this.bytes = 0;
+    this.piece = PIECE_FIRST;
+    this.began = 0;
+    this.taken = false;
+    this.over = false;
+    /** Node reads the rest, whatever comes. */
+    this.off = false;
+    /** Why no bytes of it can be sent, wherever it is piped. @type {string | undefined} */
+    this.alien = undefined;
+    /** Why it was left to Node, if it was. @type {string | undefined} */
+    this.reason = undefined;
+    /** Of all pieces. */
+    this.sent = 0;
+    this.calls = 0;
+    this.waits = 0;
+    /** @type {string} */
+    this.method = 'sendfile';
+    /** @type {string | undefined} */
+    this.copied = undefined;
+    /** What the diagnostics channels are told. @type {{ message: object, began: number, resource: AsyncResource } | null} */
+    this.told = null;
+  }
+
+  /**
+   * It has been piped.
+   * @param {any} dest
+   */
+  follow(dest) {
+    this.dest = dest;
+    this.ondata = this.stream.rawListeners('data').at(-1);
+    this.alien = refusal.ofStream(this.stream);
+    const reason = this.alien ?? refusal.ofResponse(dest);
+    if (reason !== undefined) this.leave(reason);
+  }
+
+  /** @param {string} reason */
+  leave(reason) {
+    if (this.taken || this.reason !== undefined || PASSING.has(reason)) return;
+    this.reason = reason;
+    leave(reason, 1);
+  }
+
+  /**
+   * Does the work of a `_read`, or says that Node is to do it.
+   * @param {Function} hooked the `_read` that has been called
+   * @param {() => void} readOn what Node does
+   */
+  read(hooked, readOn) {
+    const { stream, dest } = this;
+    if (this.job) return; // somebody else has pushed something: there is no second read beside this one
+    if (this.off) return readOn();
+    const reason =
+      this.alien ??
+      (refusal.isOverridden(stream, hooked) ? 'overridden' : undefined) ??
+      refusal.ofReaders(stream, dest, /** @type {Function} */ (this.ondata)) ??
+      refusal.ofResponse(dest);
+    if (reason !== undefined) {
+      this.leave(reason);
+      return readOn();
+    }
+    const range = this.next();
+    if (!range) return readOn();
+    if (range.length > 0) return this.send(range, readOn);
+    range.source.release();
+    this.finish();
+    stream.push(null);
+  }
+
+  /** The next piece; none of it is the end. */
+  next() {
+    const { stream } = this;
+    let source;
+    try {
+      source = sources.adopt(stream.fd);
+      const at = stream.pos ?? sources.position(source);
+      const wanted = stream.end - (stream.pos ?? stream.bytesRead) + 1;
+      if (source.size >= 0) {
+        const length = Math.max(0, Math.min(wanted, source.size - at, this.piece));
+        return { source, offset: stream.pos ?? NaN, length };
+      }
+      this.leave('unsized');
+    } catch (error) {
+      // Node's own read tells what is wrong with it.
+      this.leave(/** @type {NodeJS.ErrnoException} */ (error).code ?? 'unknown');
+    }
+    source?.release();
+    return undefined;
+  }
+
+  /**
+   * @param {{ source: import('../source').Source, offset: number, length: number }} range
+   * @param {() => void} readOn
+   */
+  send({ source, offset, length }, readOn) {
+    this.take(offset);
+    this.began = performance.now();
+    // Never in this turn: the stream still believes itself to be calling `_read`.
+    const done = () => process.nextTick(() => this.landed(job, length));
+    const failed = (/** @type {Error & { code: string }} */ error) =>
+      process.nextTick(() => this.failed(job, error, readOn));
+    const job = sendPart(this.dest, source, { offset, length }, { done, failed });
+    this.job = job;
+    this.stream._readableState.dataEmitted = true;
+  }
+
+  /** @param {number} offset of the first piece */
+  take(offset) {
+    if (this.taken) return;
+    this.taken = true;
+    counts.taken++;
+    if (this.reason !== undefined) leave(this.reason, -1);
+    this.bytes = this.stream.bytesRead;
+    Object.defineProperty(this.stream, 'bytesRead', {
+      configurable: true,
+      enumerable: true,
+      get: () => this.bytes + (this.job ? this.job.progress() : 0),
+      set: (bytes) => {
+        this.bytes = bytes;
+      },
+    });
+    if (diagnostics.isWanted()) this.tell(offset);
+    whenClosed(this.stream, () => this.onClose());
+  }
+
+  /** @param {number} offset */
+  tell(offset) {
+    const { stream, dest } = this;
+    const message = {
+      out: dest,
+      file: stream.path ?? stream.fd,
+      ...(!Number.isNaN(offset) && { offset }),
+      ...(Number.isFinite(stream.end) && { length: stream.end - (stream.pos ?? 0) + 1 }),
+    };
+    this.told = { message, began: performance.now(), resource: new AsyncResource('SENDFILE') };
+    diagnostics.called(message);
+  }
+
+  /**
+   * A piece is out, or a part of it.
+   * @param {Transfer} job
+   */
+  count(job) {
+    const { stream } = this;
+    this.job = null;
+    this.bytes += job.sent;
+    this.sent += job.sent;
+    counts.bytes += job.sent;
+    this.calls += job.calls;
+    this.waits += job.waits;
+    if (job.method === 'copy') this.method = 'copy';
+    this.copied ??= job.reason;
+    if (stream.pos !== undefined) stream.pos += job.sent;
+  }
+
+  /**
+   * @param {Transfer} job
+   * @param {number} length
+   */
+  landed(job, length) {
+    const took = Math.max(1, performance.now() - this.began);
+    this.piece = Math.min(PIECE_MOST, Math.max(PIECE_LEAST, Math.floor((length / took) * PIECE_MS)));
+    this.count(job);
+    this.proceed();
+  }
+
+  /** The stream was destroyed, or has ended. A piece that is under way goes on, and is counted. */
+  onClose() {
+    if (!this.job) this.finish(errors.prematureClose(this.stream.errored));
+  }
+
+  /** The `_read` that sent a piece is over. */
+  proceed() {
+    const { stream } = this;
+    // By Node's own rules an empty chunk ends a `_read` and is no end of the file; what comes next is Node's to say.
+    if (stream.destroyed) this.onClose();
+    else stream.push(NOTHING);
+  }
+
+  /**
+   * @param {Transfer} job
+   * @param {Error & { code: string }} error
+   * @param {() => void} readOn
+   */
+  failed(job, error, readOn) {
+    const { stream, dest } = this;
+    this.count(job);
+    if (error.code === 'ERR_STREAM_PREMATURE_CLOSE') {
+      this.finish(error);
+      whenGone(dest, () => this.proceed());
+    } else if (dest.destroyed || socketOf(dest)?.destroyed) {
+      this.finish(error);
+      if (stream.autoClose) stream.destroy(error);
+      else stream.emit('error', error);
+    } else {
+      // Nothing of it has left: more bytes than the response has promised, an end that came before them. Node says so in
+      // its own way.
+      this.off = true;
+      if (!stream.destroyed) readOn();
+    }
+  }
+
+  /**
+   * All that this stream will have sent by transfers is sent.
+   * @param {Error} [error]
+   */
+  finish(error) {
+    if (this.over || !this.taken) return;
+    this.over = true;
+    if (error) counts.failed++;
+    else counts.completed++;
+    const { told } = this;
+    if (!told) return;
+    const message = Object.assign(told.message, {
+      bytes: this.sent,
+      method: this.method,
+      reason: this.copied,
+      calls: this.calls,
+      waits: this.waits,
+      duration: performance.now() - told.began,
+      ...(error && { error }),
+    });
+    told.resource.runInAsyncScope(diagnostics.settled, null, message);
+  }
+}
+
+/**
+ * Calls back once, in a turn of its own, when a response has closed. One that waits behind another hears of its
+ * connection's end by nobody. Returns how to stop it.
+ * @param {any} dest
+ * @param {() => void} then
+ * @returns {() => void}
+ */
+function whenGone(dest, then) {
+  const emitters = [dest, socketOf(dest)].filter(Boolean);
+  const forget = () => {
+    for (const each of watched.splice(0)) each();
+  };
+  const gone = () => {
+    forget();
+    setImmediate(then);
+  };
+  /** @type {(() => void)[]} */
+  const watched = [];
+  if (emitters.some((emitter) => emitter.closed)) gone();
+  else watched.push(...emitters.map((emitter) => whenClosed(emitter, gone)));
+  return forget;
+}
+
+/** @param {any} stream @returns {Intake | undefined} */
+function intakeOf(stream) {
+  return stream[kIntake];
+}
+
+/**
+ * @param {any} stream
+ * @param {any} dest
+ */
+function follow(stream, dest) {
+  if (!stream[kIntake]) {
+    Object.defineProperty(stream, kIntake, { value: new Intake(stream) });
+  }
+  stream[kIntake].follow(dest);
+}
+
+module.exports = { follow, intakeOf, whenGone };
