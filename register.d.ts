@@ -26,6 +26,8 @@ export interface RegisterStats {
    * - `'encoding'`, `'data listener'`, `'readable listener'`, `'second destination'`: somebody else wants the bytes.
    * - `'patched'`: the response's `write` is not Node's own, as with compression. `'TLS'`, `'HTTP/2'`, `'trailers'`,
    *   `'no body'` (HEAD, 204, 304), `'ended'`, `'not a plain socket'`, `'no fd'`.
+   * - `'paused'`: reading had begun before it was piped. `'never read'`: it could not be opened, or nobody was left to
+   *   read for.
    * - `'unsized'`: an empty file, a pipe, a device, some of /proc. An errno code, such as `'EMFILE'` or `'EISDIR'`.
    * - `'unsupported'`: no binary for this platform, or no sendfile on it.
    */

@@ -18,6 +18,8 @@ if (COPY) {
     const checked = transfer(options);
     return checked.method === 'auto' ? { ...checked, method: 'copy' } : checked;
   };
+  // Those of streams that are piped under `register`.
+  args.DEFAULTS = Object.freeze({ ...args.DEFAULTS, method: 'copy' });
 }
 
 /** `sendfile`, `copy` (by the native side) or `disabled` (by JS). */

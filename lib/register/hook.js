@@ -1,14 +1,14 @@
 'use strict';
 
 /**
- * Two methods of ReadStream, for all streams or for one: `pipe`, which takes note of responses, and `_read`, which may
- * have the kernel send what was to be read.
+ * Methods of ReadStream, for all streams or for one: `pipe` and `unpipe`, which take note of responses, and `_read`,
+ * which may have the kernel send what was to be read.
  */
 
 const fs = require('node:fs');
 const http = require('node:http');
 const { follow, intakeOf } = require('./intake');
-const { closeWith } = require('./leak');
+const { closeSoon, isDead, watchConnection } = require('./leak');
 
 /** @param {any} dest */
 function isResponse(dest) {
@@ -21,7 +21,7 @@ function isResponse(dest) {
  * @returns {() => void} takes it back
  */
 function over(object) {
-  const node = { pipe: object.pipe, read: object._read };
+  const node = { pipe: object.pipe, unpipe: object.unpipe, read: object._read };
   let active = true;
 
   /**
@@ -33,7 +33,21 @@ function over(object) {
     const result = node.pipe.call(this, dest, options);
     if (active && isResponse(dest)) {
       follow(this, dest);
-      closeWith(this, dest);
+      watchConnection(this, dest);
+    }
+    return result;
+  }
+
+  /**
+   * @this {any}
+   * @param {any} [dest] none: all there are
+   */
+  function unpipe(dest) {
+    const result = node.unpipe.call(this, dest);
+    const intake = active ? intakeOf(this) : undefined;
+    if (intake) {
+      intake.onUnpipe();
+      if (isDead(dest ?? intake.dest)) closeSoon(this);
     }
     return result;
   }
@@ -49,7 +63,11 @@ function over(object) {
     else readOn();
   }
 
-  const undo = [define(object, 'pipe', pipe), define(object, '_read', _read)];
+  const undo = [
+    define(object, 'pipe', pipe),
+    define(object, 'unpipe', unpipe),
+    define(object, '_read', _read),
+  ];
   return () => {
     active = false;
     for (const each of undo) each();

@@ -29,8 +29,10 @@ const PIECE_MS = 250;
 const PIECE_FIRST = 1024 * 1024;
 const PIECE_LEAST = 256 * 1024;
 const PIECE_MOST = 16 * 1024 * 1024;
+/** What the first pieces tell is how large the socket's buffer is, not how fast the client. */
+const PIECE_GROWTH = 2;
 
-/** What is no reason to say that a stream was left to Node: it may be over the next time. */
+/** What may be over the next time, and is no reason before the stream is. */
 const PASSING = new Set(['paused', 'unpiped']);
 
 const NOTHING = Buffer.alloc(0);
@@ -45,6 +47,8 @@ class Intake {
     this.ondata = null;
     /** The piece that is being sent. @type {Transfer | null} */
     this.job = null;
+    /** A `_read` is not over although its piece is: the response is dead, and the pipe has not heard of it yet. */
+    this.held = false;
     /** Bytes read or sent before it. */
     this.bytes = 0;
     this.piece = PIECE_FIRST;
@@ -57,6 +61,8 @@ class Intake {
     this.alien = undefined;
     /** Why it was left to Node, if it was. @type {string | undefined} */
     this.reason = undefined;
+    /** What stood in the way the last time. @type {string} */
+    this.passing = 'never read';
     /** Of all pieces. */
     this.sent = 0;
     this.calls = 0;
@@ -74,6 +80,7 @@ class Intake {
    * @param {any} dest
    */
   follow(dest) {
+    if (!this.dest) whenClosed(this.stream, () => this.onClose());
     this.dest = dest;
     this.ondata = this.stream.rawListeners('data').at(-1);
     this.alien = refusal.ofStream(this.stream);
@@ -83,6 +90,7 @@ class Intake {
 
   /** @param {string} reason */
   leave(reason) {
+    if (PASSING.has(reason)) this.passing = reason;
     if (this.taken || this.reason !== undefined || PASSING.has(reason)) return;
     this.reason = reason;
     leave(reason, 1);
@@ -95,7 +103,7 @@ class Intake {
    */
   read(hooked, readOn) {
     const { stream, dest } = this;
-    if (this.job) return; // somebody else has pushed something: there is no second read beside this one
+    if (this.job || this.held) return; // somebody else has pushed something: there is no second read beside this one
     if (this.off) return readOn();
     const reason =
       this.alien ??
@@ -167,7 +175,6 @@ class Intake {
       },
     });
     if (diagnostics.isWanted()) this.tell(offset);
-    whenClosed(this.stream, () => this.onClose());
   }
 
   /** @param {number} offset */
@@ -205,15 +212,28 @@ class Intake {
    * @param {number} length
    */
   landed(job, length) {
-    const took = Math.max(1, performance.now() - this.began);
-    this.piece = Math.min(PIECE_MOST, Math.max(PIECE_LEAST, Math.floor((length / took) * PIECE_MS)));
+    const took = performance.now() - this.began;
+    const wanted = Math.min(Math.floor((length / took) * PIECE_MS), length * PIECE_GROWTH, PIECE_MOST);
+    this.piece = Math.max(PIECE_LEAST, wanted);
     this.count(job);
     this.proceed();
   }
 
   /** The stream was destroyed, or has ended. A piece that is under way goes on, and is counted. */
   onClose() {
+    if (!this.taken && this.reason === undefined) leave(this.passing, 1);
     if (!this.job) this.finish(errors.prematureClose(this.stream.errored));
+  }
+
+  isPiped() {
+    return this.stream._readableState.pipes.includes(this.dest);
+  }
+
+  /** It may be read for somebody else now. */
+  onUnpipe() {
+    if (!this.held || this.isPiped()) return;
+    this.held = false;
+    process.nextTick(() => this.proceed());
   }
 
   /** The `_read` that sent a piece is over. */
@@ -234,7 +254,9 @@ class Intake {
     this.count(job);
     if (error.code === 'ERR_STREAM_PREMATURE_CLOSE') {
       this.finish(error);
-      whenGone(dest, () => this.proceed());
+      // What is read now would be written to a response that is about to close: its pipe hears of that first.
+      this.held = this.isPiped();
+      if (!this.held) this.proceed();
     } else if (dest.destroyed || socketOf(dest)?.destroyed) {
       this.finish(error);
       if (stream.autoClose) stream.destroy(error);
@@ -271,29 +293,6 @@ class Intake {
   }
 }
 
-/**
- * Calls back once, in a turn of its own, when a response has closed. One that waits behind another hears of its
- * connection's end by nobody. Returns how to stop it.
- * @param {any} dest
- * @param {() => void} then
- * @returns {() => void}
- */
-function whenGone(dest, then) {
-  const emitters = [dest, socketOf(dest)].filter(Boolean);
-  const forget = () => {
-    for (const each of watched.splice(0)) each();
-  };
-  const gone = () => {
-    forget();
-    setImmediate(then);
-  };
-  /** @type {(() => void)[]} */
-  const watched = [];
-  if (emitters.some((emitter) => emitter.closed)) gone();
-  else watched.push(...emitters.map((emitter) => whenClosed(emitter, gone)));
-  return forget;
-}
-
 /** @param {any} stream @returns {Intake | undefined} */
 function intakeOf(stream) {
   return stream[kIntake];
@@ -310,4 +309,4 @@ function follow(stream, dest) {
   stream[kIntake].follow(dest);
 }
 
-module.exports = { follow, intakeOf, whenGone };
+module.exports = { follow, intakeOf };
