@@ -166,7 +166,7 @@ test('the server destroys the response: the stream is closed', async () => {
   const { port } = await httpServer((_, res) => {
     stream = fs.createReadStream(large);
     stream.pipe(res);
-    stream.once('open', () => setTimeout(() => res.destroy(), 20));
+    until(() => stream.bytesRead > 0, 'the first byte').then(() => res.destroy());
   });
   const { counts } = await hooked(async () => {
     const client = connect(port);
@@ -175,6 +175,33 @@ test('the server destroys the response: the stream is closed', async () => {
     await until(() => opened(large) === 0, 'the file to close');
   });
   expect(counts).toMatchObject({ taken: 1, completed: 0, failed: 1 });
+});
+
+test('a stream that is paused sends no piece after the one that is under way', async () => {
+  let stream;
+  const { port } = await httpServer((_, res) => {
+    res.setHeader('Content-Length', bytes.length);
+    stream = fs.createReadStream(large);
+    stream.pipe(res);
+    until(() => stream.bytesRead > 0, 'the first byte').then(() => stream.pause());
+  });
+  await hooked(async () => {
+    const client = connect(port);
+    client.send('/');
+    let came = 0;
+    client.socket.on('data', (chunk) => {
+      came += chunk.length;
+    });
+    client.socket.resume();
+    await until(() => stream?.isPaused(), 'the pause');
+    // All that is out has come, and then the stream has had its time to send more.
+    const out = () => stream.bytesRead - stream.readableLength;
+    await until(() => came > out(), 'what is under way');
+    for (let turns = 0; turns < 100; turns++) await new Promise(setImmediate);
+    expect(out()).toBeLessThan(bytes.length);
+    stream.resume();
+    await until(() => came > bytes.length, 'the rest');
+  });
 });
 
 test('a file that is cut off while it is sent: the stream has an error, and the connection ends', async () => {
