@@ -16,7 +16,10 @@ const { nodeOptions } = require('./ways');
 
 const root = path.join(__dirname, '..');
 const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'rs-sendfile-'));
-process.on('exit', () => fs.rmSync(directory, { recursive: true, force: true }));
+const clean = () => fs.rmSync(directory, { recursive: true, force: true });
+// Within jest nobody hears of the process's end.
+if (typeof afterAll === 'function') afterAll(clean);
+else process.on('exit', clean);
 
 let count = 0;
 
