@@ -25,22 +25,26 @@ const { native } = require('./native');
 const ESPIPE = errors.errnoOf('ESPIPE');
 const EAGAIN = errors.errnoOf('EAGAIN');
 const EINVAL = errors.errnoOf('EINVAL');
-const report = new Float64Array(4);
+const EXDEV = errors.errnoOf('EXDEV');
+const report = new Float64Array(5);
 
 /**
- * Paths that were found on a local file system: worth a try to open them on this thread, which the native side does
- * only if they still lead there. The oldest go first.
- * @type {Set<string>}
+ * Paths that were found on a local file system, and whether on the mount that they begin on: worth a try to open them on
+ * this thread, which the native side does only if they still lead there. The oldest go first.
+ * @type {Map<string, boolean>}
  */
-const local = new Set();
+const local = new Map();
 const LOCAL_MAX = 4096;
 
 function nothing() {}
 
-/** @param {string} key */
-function remember(key) {
-  local.add(key);
-  if (local.size > LOCAL_MAX) local.delete(/** @type {string} */ (local.values().next().value));
+/**
+ * @param {string} key
+ * @param {boolean} rooted
+ */
+function remember(key, rooted) {
+  local.set(key, rooted);
+  if (local.size > LOCAL_MAX) local.delete(/** @type {string} */ (local.keys().next().value));
 }
 
 /** A file that the native side holds for us. */
@@ -130,8 +134,13 @@ function open({ path, shown }, done) {
   if (native === null || !mayRead(shown)) return openByFs(path, done);
   // A path that is no UTF-8 has no text that is its own.
   const key = shown.includes('\ufffd') ? path.toString('latin1') : shown;
-  if (local.has(key)) {
-    const answer = native.openCached(path, report);
+  const rooted = local.get(key);
+  if (rooted !== undefined) {
+    let answer = native.openCached(path, rooted, report);
+    if (answer === EXDEV) {
+      remember(key, false);
+      answer = native.openCached(path, false, report);
+    }
     if (answer === 0) {
       done(null, new Held(report[0], report[1], report[2]));
       return nothing;
@@ -161,10 +170,10 @@ function openByEngine(path, key, shown, done) {
   const addon = /** @type {NonNullable<typeof native>} */ (native);
   let giveUp = () => {};
   let wanted = true;
-  const id = addon.open(path, (end, source, errno, fd, size, isLocal) => {
+  const id = addon.open(path, (end, source, errno, fd, size, isLocal, rooted) => {
     if (end === 0) {
       if (!wanted) return addon.release(source);
-      if (isLocal) remember(key);
+      if (isLocal) remember(key, rooted !== 0);
       else local.delete(key);
       return done(null, new Held(source, fd, size));
     }

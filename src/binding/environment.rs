@@ -17,7 +17,7 @@ use crate::engine::{End, Engine, Report, Sink};
 use crate::sys::open::Source;
 
 /// What a JS callback of the engine hears: end, sent, errno, calls, waits, copied, refusal. For an opened file: end,
-/// source, errno, fd, size, local, 0.
+/// source, errno, fd, size, local, rooted.
 pub type Numbers = FnArgs<(f64, f64, f64, f64, f64, f64, f64)>;
 /// A JS callback that hears of one job.
 pub type Done<'a> = Function<'a, Numbers, ()>;
@@ -202,21 +202,24 @@ pub fn numbers(report: &Report) -> [f64; 7] {
     ]
 }
 
-/// What JS learns of an open file: its name here, fd, size (-1: says nothing), local.
-pub fn describe(id: u32, fd: i32, size: Option<u64>, local: bool) -> [f64; 4] {
-    [f64::from(id), f64::from(fd), size.map_or(-1.0, number), f64::from(u8::from(local))]
+/// What JS learns of an open file: its name here, fd, size (-1: says nothing), local, rooted.
+pub fn describe(environment: &mut Environment, source: Source) -> [f64; 5] {
+    use std::os::fd::AsRawFd;
+    let fd = source.fd.as_raw_fd();
+    let size = source.size.map_or(-1.0, number);
+    let (local, rooted) = (source.local, source.rooted);
+    let id = environment.keep(source);
+    [f64::from(id), f64::from(fd), size, f64::from(u8::from(local)), f64::from(u8::from(rooted))]
 }
 
 fn deliver(env: &Env, report: Report) -> Result<()> {
-    use std::os::fd::AsRawFd;
     let opened = engine().ok().and_then(|engine| engine.opened(report.id));
     let (done, numbers) = here(env, |environment| {
         let done = environment.forget(env, report.id)?;
         let numbers = match (opened, &done) {
             (Some(source), Some(_)) => {
-                let (fd, size, local) = (source.fd.as_raw_fd(), source.size, source.local);
-                let [id, fd, size, local] = describe(environment.keep(source), fd, size, local);
-                [DONE, id, 0.0, fd, size, local, 0.0]
+                let [id, fd, size, local, rooted] = describe(environment, source);
+                [DONE, id, 0.0, fd, size, local, rooted]
             }
             _ => numbers(&report),
         };

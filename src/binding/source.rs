@@ -2,7 +2,7 @@
 //! one never closes a file under a thread.
 
 use std::ffi::CString;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use napi::bindgen_prelude::{AsyncTask, Buffer, Either};
@@ -18,22 +18,23 @@ fn path_of(bytes: &[u8]) -> std::result::Result<CString, i32> {
     CString::new(bytes).map_err(|_| libc::ENOENT)
 }
 
-/// Keeps a source and writes id, fd, size (-1: says nothing), local. 0, or an errno.
+/// Keeps a source and writes id, fd, size (-1: says nothing), local, rooted. 0, or an errno.
 fn keep(env: &Env, opened: std::result::Result<Source, i32>, report: &mut [f64]) -> Result<f64> {
     match opened {
         Ok(source) => here(env, |environment| {
-            let (fd, size, local) = (source.fd.as_raw_fd(), source.size, source.local);
-            fill(report, &describe(environment.keep(source), fd, size, local));
+            fill(report, &describe(environment, source));
             0.0
         }),
         Err(errno) => Ok(answer(Err(errno))),
     }
 }
 
-/// Opens a path of a local file system without waiting: `EAGAIN` where that cannot be done.
+/// Opens a path of a local file system without waiting: `EAGAIN` where that cannot be done. `rooted` as [`open`] has
+/// said it of this path: `EXDEV` where that is no longer so.
 #[napi(catch_unwind)]
-pub fn open_cached(env: Env, path: &[u8], report: Array<'_>) -> Result<f64> {
-    keep(&env, path_of(path).and_then(|path| open::open_cached(&path)), report)
+pub fn open_cached(env: Env, path: &[u8], rooted: bool, report: Array<'_>) -> Result<f64> {
+    let open = if rooted { open::open_rooted } else { open::open_cached };
+    keep(&env, path_of(path).and_then(|path| open(&path)), report)
 }
 
 /// Opens a path on a thread of the engine. Returns the job's number, or an errno.

@@ -19,6 +19,8 @@ pub struct Source {
     /// Its file system is known to live in this machine's memory or on its disks: opening and closing a file there
     /// asks nobody else.
     pub local: bool,
+    /// Its path is absolute and ends on the mount that it begins on: worth an [`open_rooted`] the next time.
+    pub rooted: bool,
 }
 
 const FLAGS: libc::c_int = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_CLOEXEC | libc::O_NOCTTY;
@@ -34,7 +36,14 @@ pub fn open(path: &CStr) -> Result<Source, i32> {
     let place = place(fd.as_fd());
     // Elsewhere a size of 0 may say nothing either: other machines have a /proc too.
     let sized = place == Place::Local || (place == Place::Foreign && status.size > 0);
-    Ok(Source { fd, size: sized.then_some(status.size), local: place == Place::Local })
+    let local = place == Place::Local;
+    let rooted = local && path.to_bytes().starts_with(b"/") && is_on_root(fd.as_fd());
+    Ok(Source { fd, size: sized.then_some(status.size), local, rooted })
+}
+
+fn is_on_root(fd: BorrowedFd<'_>) -> bool {
+    let mount = imp::status_cached(fd).ok().and_then(|known| known.mount);
+    mount.is_some() && mount == imp::root_mount()
 }
 
 /// Opens a path whose file system is known to be local, without waiting for a disk.
@@ -49,10 +58,22 @@ pub fn open_cached(path: &CStr) -> Result<Source, i32> {
     if !is_known_local(mount) {
         return Err(libc::EAGAIN);
     }
-    let fd = imp::open_cached(path)?;
+    source_of(imp::open_cached(path)?)
+}
+
+/// Opens a path that [`open`] has found `rooted`, without waiting for a disk. It needs no look first: the kernel refuses
+/// to leave the mount.
+///
+/// # Errors
+/// `EXDEV` where the path crosses a mount, by now or on its way; otherwise as [`open_cached`].
+pub fn open_rooted(path: &CStr) -> Result<Source, i32> {
+    source_of(imp::open_rooted(path)?)
+}
+
+fn source_of(fd: OwnedFd) -> Result<Source, i32> {
     let known = imp::status_cached(fd.as_fd())?;
     let status = regular(known.status)?;
-    Ok(Source { fd, size: Some(status.size), local: is_known_local(known.mount) })
+    Ok(Source { fd, size: Some(status.size), local: is_known_local(known.mount), rooted: false })
 }
 
 /// Takes a second descriptor of an open file, without asking a disk or a server for its size.
@@ -67,7 +88,7 @@ pub fn adopt(fd: BorrowedFd<'_>) -> Result<Source, i32> {
         Kind::Regular => (status.size > 0 || !deviceless).then_some(status.size),
         Kind::Other => None,
     };
-    Ok(Source { fd: posix::duplicate(fd)?, size, local: is_known_local(mount) })
+    Ok(Source { fd: posix::duplicate(fd)?, size, local: is_known_local(mount), rooted: false })
 }
 
 /// Is the file system in this machine's memory or on its disks? Where nobody has asked before, it may wait for a
@@ -186,21 +207,30 @@ mod imp {
     }
 
     pub fn open_cached(path: &CStr) -> Result<OwnedFd, i32> {
-        resolve_cached(path, FLAGS | libc::O_LARGEFILE)
+        resolve(path, FLAGS | libc::O_LARGEFILE, libc::RESOLVE_CACHED)
+    }
+
+    pub fn open_rooted(path: &CStr) -> Result<OwnedFd, i32> {
+        resolve(path, FLAGS | libc::O_LARGEFILE, libc::RESOLVE_CACHED | libc::RESOLVE_NO_XDEV)
+    }
+
+    /// The mount that absolute paths begin on. It is local, or nobody asks for it.
+    pub fn root_mount() -> Option<Mount> {
+        status_at(libc::AT_FDCWD, c"/", 0).ok()?.mount
     }
 
     /// The place of a path in the directory cache: no file system hears of it, and nothing can be read by it.
     pub fn look(path: &CStr) -> Result<OwnedFd, i32> {
-        resolve_cached(path, libc::O_PATH | libc::O_CLOEXEC)
+        resolve(path, libc::O_PATH | libc::O_CLOEXEC, libc::RESOLVE_CACHED)
     }
 
-    /// openat2(2) with `RESOLVE_CACHED` (5.12): `EAGAIN` where the path is not in the directory cache. A kernel without
+    /// openat2(2), always with `RESOLVE_CACHED` (5.12): `EAGAIN` where the path is not in the directory cache. A kernel without
     /// it answers `ENOSYS` or `EINVAL`, a sandbox `EPERM`: all mean that it has to be done elsewhere.
-    fn resolve_cached(path: &CStr, flags: libc::c_int) -> Result<OwnedFd, i32> {
+    fn resolve(path: &CStr, flags: libc::c_int, how_to: u64) -> Result<OwnedFd, i32> {
         // SAFETY: an all-zero open_how is a valid value: it holds only numbers.
         let mut how: libc::open_how = unsafe { std::mem::zeroed() };
         how.flags = u64::try_from(flags).map_err(|_| libc::EAGAIN)?;
-        how.resolve = libc::RESOLVE_CACHED;
+        how.resolve = how_to;
         // SAFETY: `path` is a live C string; `how` is live and as large as said.
         let fd = unsafe {
             libc::syscall(
@@ -217,37 +247,42 @@ mod imp {
         })
     }
 
-    /// statx(2) with `AT_STATX_DONT_SYNC` (4.11): what the kernel knows, without asking a server or a FUSE daemon.
+    /// What the kernel knows, without asking a server or a FUSE daemon.
     pub fn status_cached(fd: BorrowedFd<'_>) -> Result<Known, i32> {
+        match status_at(fd.as_raw_fd(), c"", libc::AT_EMPTY_PATH) {
+            Err(libc::ENOSYS | libc::EPERM) => {
+                Ok(Known { status: posix::status(fd)?, deviceless: true, mount: None })
+            }
+            known => known,
+        }
+    }
+
+    /// statx(2) with `AT_STATX_DONT_SYNC` (4.11).
+    fn status_at(at: libc::c_int, path: &CStr, flags: libc::c_int) -> Result<Known, i32> {
         // SAFETY: an all-zero statx is a valid value: it holds only numbers.
         let mut stat: libc::statx = unsafe { std::mem::zeroed() };
         // By number, since glibc has the wrapper only from 2.28 on.
-        // SAFETY: the path is an empty C string; `stat` is live and of the size that the call writes.
+        // SAFETY: `path` is a live C string; `stat` is live and of the size that the call writes.
         let result = unsafe {
             libc::syscall(
                 libc::SYS_statx,
-                fd.as_raw_fd(),
-                c"".as_ptr(),
-                libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC,
+                at,
+                path.as_ptr(),
+                flags | libc::AT_STATX_DONT_SYNC,
                 libc::STATX_TYPE | libc::STATX_SIZE | MOUNT | MOUNT_UNIQUE,
                 &raw mut stat,
             )
         };
-        if result == 0 {
-            let kind = Kind::of_mode(u32::from(stat.stx_mode));
-            let mount = Mount { id: stat.stx_mnt_id, device: (stat.stx_dev_major, stat.stx_dev_minor) };
-            return Ok(Known {
-                status: Status { size: stat.stx_size, kind },
-                deviceless: stat.stx_dev_major == 0,
-                mount: (stat.stx_mask & (MOUNT | MOUNT_UNIQUE) != 0).then_some(mount),
-            });
+        if result != 0 {
+            return Err(errno());
         }
-        match errno() {
-            libc::ENOSYS | libc::EPERM => {
-                Ok(Known { status: posix::status(fd)?, deviceless: true, mount: None })
-            }
-            errno => Err(errno),
-        }
+        let kind = Kind::of_mode(u32::from(stat.stx_mode));
+        let mount = Mount { id: stat.stx_mnt_id, device: (stat.stx_dev_major, stat.stx_dev_minor) };
+        Ok(Known {
+            status: Status { size: stat.stx_size, kind },
+            deviceless: stat.stx_dev_major == 0,
+            mount: (stat.stx_mask & (MOUNT | MOUNT_UNIQUE) != 0).then_some(mount),
+        })
     }
 }
 
@@ -256,6 +291,7 @@ mod imp {
     use std::ffi::CStr;
     use std::os::fd::{BorrowedFd, OwnedFd};
 
+    use super::super::mounts::Mount;
     use super::super::posix;
     use super::{Known, Place};
 
@@ -265,6 +301,14 @@ mod imp {
 
     pub fn open_cached(_: &CStr) -> Result<OwnedFd, i32> {
         Err(libc::EAGAIN)
+    }
+
+    pub fn open_rooted(_: &CStr) -> Result<OwnedFd, i32> {
+        Err(libc::EAGAIN)
+    }
+
+    pub const fn root_mount() -> Option<Mount> {
+        None
     }
 
     pub fn look(_: &CStr) -> Result<OwnedFd, i32> {
@@ -354,6 +398,24 @@ mod tests {
             Err(errno) => assert_eq!(errno, libc::EAGAIN),
         }
         remove(&path);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_path_on_the_root_mount_opens_without_a_look_and_no_other_does() {
+        let path = temp("rooted");
+        write(&path, b"xy");
+        let source = open(&path).unwrap();
+        match open_rooted(&path) {
+            Ok(again) => assert_eq!((again.size, again.local, source.rooted), (Some(2), true, true)),
+            Err(libc::EXDEV) => assert!(!source.rooted),
+            // Another kernel than 5.12 or later, or the entry has left the cache.
+            Err(errno) => assert_eq!(errno, libc::EAGAIN),
+        }
+        remove(&path);
+        let other = open(c"/proc/version").unwrap();
+        assert!(!other.rooted);
+        assert!(matches!(open_rooted(c"/proc/version").unwrap_err(), libc::EXDEV | libc::EAGAIN));
     }
 
     #[cfg(target_os = "linux")]
