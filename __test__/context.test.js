@@ -167,6 +167,43 @@ describe('diagnostics', () => {
     expect([told, { method: 'copy', reason: 'preferred' }]).toContainEqual({ method, reason });
   });
 
+  test('show how far a transfer under way has come, with its progress', async () => {
+    const { near, far } = await pair({ unix: true });
+    let message;
+    const onStart = (it) => {
+      message = it;
+    };
+    diagnostics.subscribe('tracing:rs-sendfile:transfer:start', onStart);
+    let tell;
+    const progress = new Promise((resolve) => {
+      tell = resolve;
+    });
+    const sending = transfer(near, openFile(file), {
+      onProgress: (bytes) => tell({ bytes, seen: { ...message } }),
+    });
+    diagnostics.unsubscribe('tracing:rs-sendfile:transfer:start', onStart);
+    // Of an fd the way is known at once.
+    expect(message).toMatchObject({ bytes: expect.any(Number), ...told });
+    const { bytes, seen } = await progress;
+    expect(bytes).toBeLessThan(SIZE);
+    expect(seen).toMatchObject({ bytes, ...told });
+    expect(seen.duration).toBeUndefined();
+    far.resume();
+    await sending;
+  });
+
+  native('tell of the waits of one that is left while it waits', async () => {
+    const { near } = await pair({ unix: true });
+    const said = await listen(async () => {
+      const sending = failure(transfer(near, openFile(file)));
+      await underWay(near);
+      near.destroy();
+      await sending;
+    });
+    expect(said.at(-1)).toMatchObject({ error: { code: 'ERR_STREAM_PREMATURE_CLOSE' } });
+    expect(said.at(-1).waits).toBeGreaterThan(0);
+  });
+
   test('tell of an error', async () => {
     const { near } = await pair();
     const said = await listen(() => failure(transfer(near, '/does/not/exist')));

@@ -395,9 +395,10 @@ class Batch {
       if (flight.rest.begun || !flight.rest.writing || hangUp) this.restStopped(flight);
       return false;
     }
+    flight.now(); // what waits is forgotten there with its cancelling
     const sent = native?.cancel(flight.id, hangUp) ?? OVER;
     if (sent >= 0) {
-      this.landed(flight, CANCELLED, sent, 0, 0, 0, 0, 0);
+      this.landed(flight, CANCELLED, sent, 0, 0, flight.waits, 0, 0);
       return false;
     }
     // Its step is running and tells its count when it ends; it may be waiting for a disk that never answers.
@@ -413,7 +414,8 @@ class Batch {
   forsake(flight) {
     native?.cancel(flight.id, true);
     flight.forsaken = true;
-    this.landed(flight, CANCELLED, flight.now(), 0, 0, 0, 0, 0);
+    const sent = flight.now();
+    this.landed(flight, CANCELLED, sent, 0, 0, flight.waits, 0, 0);
   }
 
   /**
@@ -471,6 +473,12 @@ class Batch {
     if (flight?.piece.transfer !== transfer) return 0;
     if (flight.rest) return flight.rest.moving();
     return flight.id > 0 ? flight.own(flight.now()) : 0;
+  }
+
+  /** @param {Transfer} transfer */
+  waitsOf(transfer) {
+    const { flight } = this;
+    return flight && flight.id > 0 && flight.piece.transfer === transfer ? flight.waits : 0;
   }
 }
 

@@ -169,6 +169,10 @@ class Copier {
     return 0;
   }
 
+  waitsOf() {
+    return 0;
+  }
+
   idle() {
     return 0;
   }

@@ -11,7 +11,7 @@ const { native } = require('./native');
  * @typedef {{ chunk: any, encoding: any }} Entry
  */
 
-const progress = new Float64Array(2);
+const progress = new Float64Array(3);
 
 /** A native transfer that is under way. */
 class Flight {
@@ -33,6 +33,8 @@ class Flight {
     this.hungUp = false;
     /** Bytes out, as far as is known here. */
     this.sent = 0;
+    /** Times that it has waited for its socket, as far as is known here. */
+    this.waits = 0;
     /** Goes on in JS. @type {import('./rest').Rest | null} */
     this.rest = null;
     /** @type {NodeJS.Timeout | undefined} */
@@ -51,7 +53,10 @@ class Flight {
 
   /** Bytes out by now. */
   now() {
-    if (this.id > 0 && native?.progress(this.id, progress)) this.sent = progress[0];
+    if (this.id > 0 && native?.progress(this.id, progress)) {
+      this.sent = progress[0];
+      this.waits = progress[2];
+    }
     return this.sent;
   }
 

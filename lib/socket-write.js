@@ -142,6 +142,11 @@ class Channel {
     return this.batch?.movingOf(transfer) ?? 0;
   }
 
+  /** @param {Transfer} transfer */
+  waitsOf(transfer) {
+    return this.batch?.waitsOf(transfer) ?? 0;
+  }
+
   idle() {
     return this.batch?.idle() ?? 0;
   }

@@ -24,6 +24,7 @@ const { Watch } = require('./watch');
  * @typedef {object} Way
  * @property {(transfer: Transfer, error: Error & { code: string }) => void} stop ends the transfer with this error
  * @property {(transfer: Transfer) => number} movingOf bytes of it that are out, but not yet counted in `sent`
+ * @property {(transfer: Transfer) => number} waitsOf times that it has waited, but not yet counted in `waits`
  * @property {() => number} pulse grows whenever a byte leaves the stream, whoever's it is
  * @property {() => number} idle milliseconds since the last byte, 0 if nobody knows
  * @property {boolean} keepsLine the stream's next transfer has to wait until this one is over
@@ -197,6 +198,7 @@ class Transfer {
       if (refusal !== undefined) this.way = copy.begin(this);
       else socketWrite.enqueue(this);
       this.watch?.begin();
+      this.tell();
     } catch (error) {
       this.fail(/** @type {Error} */ (error));
       // A promise of bytes that the file cannot keep: the peer must not wait for them.
@@ -280,6 +282,7 @@ class Transfer {
    */
   report(bytes) {
     const { onProgress } = this.options;
+    this.tell();
     this.resource.runInAsyncScope(() => {
       try {
         onProgress?.(bytes);
@@ -303,17 +306,29 @@ class Transfer {
     }
     leave(this);
     if (this.message) {
+      this.record();
       const message = Object.assign(this.message, {
-        bytes: this.sent,
-        method: this.method,
-        reason: this.reason,
-        calls: this.calls,
-        waits: this.waits,
         duration: performance.now() - this.began,
         ...(error && { error }),
       });
       this.resource.runInAsyncScope(diagnostics.settled, null, message);
     }
+  }
+
+  /** Whoever holds its message sees how it goes, by each report of progress. Nothing is published. */
+  tell() {
+    if (this.message && !this.over) this.record();
+  }
+
+  record() {
+    Object.assign(/** @type {object} */ (this.message), {
+      bytes: this.over ? this.sent : this.progress(),
+      // A copy that was asked for is one from the start; the native side says so only with its first piece.
+      method: this.options.method === 'copy' ? 'copy' : this.method,
+      reason: this.reason,
+      calls: this.calls,
+      waits: this.waits + (this.way?.waitsOf(this) ?? 0),
+    });
   }
 
   /** @param {Source} source */

@@ -34,7 +34,8 @@ pub fn cancel(env: Env, id: f64, hang_up: bool) -> Result<f64> {
     }
 }
 
-/// Writes a job's bytes so far and the milliseconds since the last of them. `false`: it is over.
+/// Writes a job's bytes so far, the milliseconds since the last of them, and how often it has waited. `false`: it is
+/// over.
 #[napi(catch_unwind)]
 pub fn progress(id: f64, report: Array<'_>) -> bool {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // our own number
@@ -42,6 +43,6 @@ pub fn progress(id: f64, report: Array<'_>) -> bool {
     let Some(progress) = engine().ok().and_then(|engine| engine.progress(id)) else {
         return false;
     };
-    fill(report, &[number(progress.sent), number(progress.idle_ms)]);
+    fill(report, &[number(progress.sent), number(progress.idle_ms), f64::from(progress.waits)]);
     true
 }

@@ -60,6 +60,8 @@ pub struct Progress {
     pub sent: u64,
     /// Milliseconds since the last of them, or since the start.
     pub idle_ms: u64,
+    /// Times that it has waited for its socket.
+    pub waits: u32,
 }
 
 /// What came of cancelling.
@@ -294,6 +296,7 @@ impl Job {
         Progress {
             sent: self.sent.load(Ordering::Relaxed),
             idle_ms: now_ms().saturating_sub(self.moved_ms.load(Ordering::Relaxed)),
+            waits: self.waits.load(Ordering::Relaxed),
         }
     }
 
