@@ -1,6 +1,9 @@
 'use strict';
 
-/** A static file server on 127.0.0.1: `npm start -- [dir] [--port N]`, or `node examples/http.js [dir] [--port N]`. */
+/**
+ * A static file server on 127.0.0.1: `npm start -- [dir] [--port N]`, or `node examples/http.js [dir] [--port N]`. Its
+ * transfers are shown at /__sendfile.
+ */
 
 const http = require('node:http');
 const { lookup } = require('mrmime');
@@ -9,10 +12,16 @@ const { sendfile } = require('..');
 const { logRequest } = require('./lib/log');
 const { readOptions } = require('./lib/options');
 const { HttpError, findResource, listing, statusOf } = require('./lib/resource');
+const { followTransfers } = require('./lib/status-feed');
+const { statusPage } = require('./lib/status-page');
 
 const { root, port } = readOptions(process.argv.slice(2));
 
+const transfers = followTransfers();
+const page = statusPage(transfers.store);
+
 const server = http.createServer(async (req, res) => {
+  if (page.answer(req, res)) return;
   const started = performance.now();
   try {
     logRequest(req, res, { bytes: await answer(req, res), started });
@@ -46,9 +55,11 @@ async function answer(req, res) {
     const { start, end } = range; // end: the last byte, not the one after it
     res.statusCode = 206;
     res.setHeader('Content-Range', `bytes ${start}-${end}/${stat.size}`);
-    sent = await sendfile(res, file, start, end - start + 1);
+    const length = end - start + 1;
+    sent = await sendfile(res, file, start, length, { onProgress: transfers.follow(res, length) });
   } else {
-    sent = await sendfile(res, file); // sets Content-Length; a HEAD request gets no more than that
+    const onProgress = transfers.follow(res, stat.size);
+    sent = await sendfile(res, file, { onProgress }); // sets Content-Length; a HEAD request gets no more than that
   }
   res.end();
   return sent;
@@ -105,3 +116,5 @@ for (const signal of ['SIGINT', 'SIGTERM']) {
     setTimeout(() => process.exit(0), 1000).unref();
   });
 }
+
+module.exports = { server, page };

@@ -16,4 +16,7 @@ if (process.env.INIT_CWD) {
 
 readOptions(process.argv.slice(2)); // a wrong argument is said at once, not after a build
 ensure();
-require('../examples/http');
+const { server, page } = require('../examples/http');
+server.on('listening', () => {
+  console.log(`its transfers are shown on http://127.0.0.1:${server.address().port}${page.path}`);
+});
