@@ -11,11 +11,12 @@ const { nodeOptions } = require('./ways');
 const LIMIT_MS = 60_000;
 
 /**
- * Serves this directory on a free port: `{ child, port, url, lines, line, stop }`. `lines` grows; `line(pattern)` waits
+ * Serves this directory on this port, or a free one: `{ child, port, url, lines, line, stop }`. `lines` grows; `line(pattern)` waits
  * for one; `stop()` ends it and tells its exit code.
  */
-async function npmStart(directory, { env = {} } = {}) {
-  const child = spawn(process.execPath, [path.join(root, 'scripts', 'start.js'), directory, '--port', '0'], {
+async function npmStart(directory, { port: wanted = 0, env = {} } = {}) {
+  const args = [path.join(root, 'scripts', 'start.js'), directory, '--port', String(wanted)];
+  const child = spawn(process.execPath, args, {
     env: { ...process.env, INIT_CWD: '', NODE_OPTIONS: nodeOptions, ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
