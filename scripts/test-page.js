@@ -17,6 +17,8 @@ async function main(args) {
   ensure();
   let totals = { passed: 0, failed: 1 };
   try {
+    const [major] = process.versions.node.split('.').map(Number);
+    if (major < 20) throw new Error(`playwright-core wants Node 20, this is ${process.versions.node}`);
     const CHROMIUM = ensureChromium();
     const update = args.includes('--update') ? { RS_SENDFILE_UPDATE_SCREENSHOTS: '1' } : {};
     const config = path.join(__dirname, '..', 'jest.page.config.js');
