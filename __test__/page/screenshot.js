@@ -11,13 +11,13 @@ const REFERENCES = path.join(__dirname, 'screenshots');
 const COMPARE = path.join(__dirname, 'compare.mjs');
 const UPDATE = process.env.RS_SENDFILE_UPDATE_SCREENSHOTS === '1';
 /** Less than one letter. */
-const PIXELS = 20;
+const PIXELS = 10;
 
 /**
  * Fails unless the page looks as `screenshots/name.png` does. `npm run test:page -- --update` makes that file anew if it
  * looks different.
  */
-async function expectLook(page, name) {
+async function expectLook(page, name, { update = UPDATE } = {}) {
   await page.evaluate(() => document.fonts.ready);
   const png = await page.screenshot({ fullPage: true, animations: 'disabled', caret: 'hide' });
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'rs-sendfile-look-'));
@@ -27,7 +27,7 @@ async function expectLook(page, name) {
   fs.writeFileSync(actual, png);
   const reference = path.join(REFERENCES, `${name}.png`);
   const what = compare(reference, actual, difference);
-  if (what !== null && !UPDATE) {
+  if (what !== null && !update) {
     throw new Error(`${name} looks different (${what}): see ${difference}, and ${actual} as it is now`);
   }
   if (what !== null) fs.copyFileSync(actual, reference);
