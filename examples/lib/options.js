@@ -8,19 +8,26 @@ const USAGE =
   'usage: npm start -- [dir] [--port N]    (dir: this repository, port: 8080; 0 takes any free port)';
 
 /**
- * The command line of examples/http.js. Ends the process, with the usage and code 2, if it makes no sense.
+ * The command line of an example. Ends the process, with the usage and code 2, if it makes no sense.
  * @param {string[]} args
+ * @param {{ name?: string, defaultPort?: number }} [example] without a name: examples/http.js, as `npm start` runs it
  * @returns {{ root: string, port: number }} `root` is a real path
  */
-function readOptions(args) {
+function readOptions(args, { name, defaultPort = 8080 } = {}) {
+  const usage = name
+    ? USAGE.replace('npm start --', `npm run example -- ${name}`).replace('8080', String(defaultPort))
+    : USAGE;
   try {
     const { values, positionals } = parseArgs({
       args,
       allowPositionals: true,
-      options: { port: { type: 'string', default: '8080' }, help: { type: 'boolean', short: 'h' } },
+      options: {
+        port: { type: 'string', default: String(defaultPort) },
+        help: { type: 'boolean', short: 'h' },
+      },
     });
     if (values.help) {
-      console.log(USAGE);
+      console.log(usage);
       process.exit(0);
     }
     if (positionals.length > 1) throw new Error(`one directory, not ${positionals.length}`);
@@ -28,7 +35,7 @@ function readOptions(args) {
       throw new Error(`no port: ${values.port}`);
     return { root: directory(positionals[0] ?? path.join(__dirname, '..', '..')), port: Number(values.port) };
   } catch (err) {
-    console.error(`${err.message}\n${USAGE}`);
+    console.error(`${err.message}\n${usage}`);
     process.exit(2);
   }
 }

@@ -34,7 +34,53 @@ function statusOf(err) {
  * @returns {Promise<{ file: string, stat: import('node:fs').Stats }>}
  */
 async function findResource(root, target) {
-  const name = decode(target.replace(/^https?:\/\/[^/?]*/i, '').replace(/[?#].*$/s, '') || '/');
+  const name = nameOf(target);
+  let { wanted, file, stat } = await locate(root, name);
+  if (stat.isDirectory()) {
+    if (!name.endsWith('/')) throw new HttpError(301, { Location: link(path.relative(root, wanted)) });
+    const index = path.join(file, 'index.html');
+    const indexStat = await fs.stat(index).catch(() => null);
+    if (indexStat?.isFile() && isInside(root, await fs.realpath(index))) [file, stat] = [index, indexStat];
+  } else if (name.endsWith('/')) {
+    throw new HttpError(404);
+  }
+  return { file, stat };
+}
+
+/**
+ * The regular file of a name that a router has decoded, found as above. Whatever is wrong with it is an HttpError, which
+ * Express, Koa and Fastify answer with its status.
+ * @param {string} root  a real path
+ * @param {string} name
+ */
+async function findFile(root, name) {
+  try {
+    const { file, stat } = await locate(root, `/${name}`);
+    if (stat.isFile()) return { file, stat };
+  } catch (err) {
+    throw err.code in STATUS ? new HttpError(STATUS[err.code]) : err;
+  }
+  throw new HttpError(404);
+}
+
+/**
+ * For static handlers, which follow links wherever they lead: throws an HttpError if this target, or the index.html in
+ * it, is outside `root`, or no file at all.
+ */
+async function stayInside(root, target) {
+  const name = nameOf(target);
+  for (const one of [name, `${name}/index.html`]) {
+    await locate(root, one).catch((err) => {
+      if (err.status === 403) throw err;
+    });
+  }
+}
+
+function nameOf(target) {
+  return decode(target.replace(/^https?:\/\/[^/?]*/i, '').replace(/[?#].*$/s, '') || '/');
+}
+
+async function locate(root, name) {
   if (!name.startsWith('/') || name.includes('\0')) throw new HttpError(400);
   const wanted = path.join(root, name);
   if (!isInside(root, wanted)) throw new HttpError(403);
@@ -46,20 +92,12 @@ async function findResource(root, target) {
   )
     throw new HttpError(404);
 
-  let file = await fs.realpath(wanted);
+  const file = await fs.realpath(wanted);
   if (!isInside(root, file)) throw new HttpError(403);
-  let stat = await fs.stat(file);
-  if (stat.isDirectory()) {
-    if (!name.endsWith('/')) throw new HttpError(301, { Location: link(path.relative(root, wanted)) });
-    const index = path.join(file, 'index.html');
-    const indexStat = await fs.stat(index).catch(() => null);
-    if (indexStat?.isFile() && isInside(root, await fs.realpath(index))) [file, stat] = [index, indexStat];
-  } else if (name.endsWith('/')) {
-    throw new HttpError(404);
-  }
+  const stat = await fs.stat(file);
   // A FIFO or a device has no length to promise.
   if (!stat.isFile() && !stat.isDirectory()) throw new HttpError(403);
-  return { file, stat };
+  return { wanted, file, stat };
 }
 
 function decode(text) {
@@ -96,4 +134,4 @@ function escapeHtml(text) {
   return text.replace(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`);
 }
 
-module.exports = { HttpError, findResource, listing, statusOf };
+module.exports = { HttpError, decode, findFile, findResource, listing, statusOf, stayInside };
