@@ -15,9 +15,9 @@ const { selectRange } = require('./lib/range');
 const { HttpError, decode, findFile, statusOf } = require('./lib/resource');
 const { announce, closeServer, endOnSignal, listen, sampleOf } = require('./lib/serve');
 
-/** Workers that die faster than this have a reason that a new one would have too. */
+/** So many workers may die within a minute. */
 const DEATHS_MAX = 10;
-const DEATHS_WITHIN_MS = 60_000;
+const WITHIN_MS = 60_000;
 
 const { root, port } = readOptions(process.argv.slice(2), { name: 'cluster' });
 
@@ -25,27 +25,33 @@ if (cluster.isPrimary) primary();
 else worker();
 
 function primary() {
+  // Asked for here first: then a free port is the same one for workers to come, and one that is taken is said once.
+  const probe = http.createServer();
+  listen(probe, port, (actual) => probe.close(() => employ(actual)));
+}
+
+function employ(actual) {
   let ending = false;
   let deaths = [];
-  cluster.once('listening', (_worker, { port: actual }) => {
+  const end = () => {
+    ending = true;
+    for (const one of Object.values(cluster.workers)) one.process.kill('SIGTERM');
+  };
+  const hire = () => cluster.fork({ PORT: actual });
+  cluster.once('listening', () => {
     announce('cluster', root, `curl http://127.0.0.1:${actual}/${sampleOf(root)}`);
   });
   cluster.on('exit', (dead, code, signal) => {
     if (ending) return;
     const now = Date.now();
-    deaths = [...deaths.filter((time) => now - time < DEATHS_WITHIN_MS), now];
-    console.error(`worker ${dead.process.pid} ended: ${signal ?? code}`);
-    if (deaths.length <= DEATHS_MAX) return cluster.fork();
-    console.error(`${deaths.length} workers have died within a minute: giving up`);
+    deaths = [...deaths.filter((time) => now - time < WITHIN_MS), now];
+    console.error(`worker ${dead.process.pid} has ended: ${signal ?? code}`);
+    if (deaths.length <= DEATHS_MAX) return hire();
+    console.error('too many in a minute: giving up');
     process.exitCode = 1;
     end();
   });
-  for (let i = 0; i < os.availableParallelism(); i++) cluster.fork();
-
-  const end = () => {
-    ending = true;
-    for (const one of Object.values(cluster.workers)) one.process.kill('SIGTERM');
-  };
+  for (let i = 0; i < os.availableParallelism(); i++) hire();
   endOnSignal(end);
 }
 
@@ -58,7 +64,7 @@ function worker() {
       fail(res, error);
     }
   });
-  listen(server, port, () => {});
+  listen(server, Number(process.env.PORT), () => {});
   endOnSignal(() => {
     closeServer(server);
     cluster.worker.disconnect();

@@ -66,10 +66,9 @@ async function retrieve(session, name) {
     return '226 done';
   } catch (error) {
     if (error.status) throw error;
-    socket?.destroy();
     return `426 cut off after ${error.bytesSent ?? 0} bytes`;
   } finally {
-    data.close();
+    if (!socket?.writableEnded) data.close();
   }
 }
 
@@ -99,7 +98,10 @@ async function answer(session, line) {
 /** One command after the other, as long as the client is there. */
 async function converse(control) {
   const gone = new AbortController();
-  control.once('close', () => gone.abort());
+  control.once('close', () => {
+    gone.abort();
+    session.data?.close();
+  });
   const say = (line) => control.write(`${line}\r\n`);
   const session = { control, say, signal: gone.signal, data: null, offset: 0, known: false };
   say('220 rs-sendfile');

@@ -59,7 +59,10 @@ app.use(async (ctx, next) => {
 app.use(async (ctx, next) => {
   const name = below('/send/', ctx.path);
   if (name === undefined || !/^(GET|HEAD)$/.test(ctx.method)) return next();
-  await send(ctx, name, { root, gzip: false, brotli: false });
+  await send(ctx, name, { root, gzip: false, brotli: false }).catch((error) => {
+    error.expose = false; // its message has the path on this machine
+    throw error;
+  });
 });
 
 // Everything else.

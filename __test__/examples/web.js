@@ -2,6 +2,8 @@
 
 /** What every example that speaks HTTP does, as tests of one of them. */
 
+const fs = require('node:fs');
+const path = require('node:path');
 const { begin, endAll, get, makeSite, startExample, tryCommand } = require('./example');
 const { expectBytes } = require('../streams');
 
@@ -24,7 +26,8 @@ function webTests(name, { routes, ranged = routes }) {
 
   test('the line that it prints works', async () => {
     const command = example.command ?? `curl http://127.0.0.1:${example.port}/README.md`;
-    expectBytes(await tryCommand(command), site.readme);
+    const file = fs.readFileSync(path.join(site.directory, path.basename(command)));
+    expectBytes(await tryCommand(command), file);
   });
 
   describe.each(routes.map((route) => [route]))('%s', (route) => {
@@ -105,13 +108,16 @@ function webTests(name, { routes, ranged = routes }) {
 }
 
 /** The last test of a file: it ends as it should, and has had nothing to complain of. */
-function endsCleanly(current) {
+function endsCleanly(current, { registered = false } = {}) {
   test('ends by SIGTERM with code 0, in the middle of a download too, and has printed no error', async () => {
     const { example } = current();
     const { socket } = await begin(example.port, '/big.bin');
+    await get(example.port, '/README.md');
     expect(await example.stop()).toEqual({ code: 0, signal: null });
     socket.destroy();
     expect(example.output.stderr).toBe('');
+    if (registered)
+      expect(example.output.stdout).toMatch(/^register has sent [1-9]\d* files, [1-9]\d+ bytes$/m);
   });
 }
 

@@ -9,19 +9,17 @@ const PATIENCE_MS = 10_000;
  * A port of its own for one data connection, which the owner of the control connection opens.
  * @param {import('node:net').Socket} control
  * @returns {Promise<{ port: number, socket: Promise<import('node:net').Socket>, close: () => void }>} `socket` rejects
- *   if nobody comes, or the control connection ends before
+ *   if nobody comes; `close` ends it, or the wait for it
  */
 async function openPassive(control) {
   const server = net.createServer();
-  const gone = new AbortController();
-  const close = () => gone.abort();
-  const timer = setTimeout(close, PATIENCE_MS);
-  control.once('close', close);
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
+  const { port } = server.address();
 
-  const { signal } = gone;
-  const socket = once(server, 'connection', { signal })
+  const waiting = new AbortController();
+  const timer = setTimeout(() => waiting.abort(), PATIENCE_MS);
+  const socket = once(server, 'connection', { signal: waiting.signal })
     .then(([first]) => {
       if (first.remoteAddress === control.remoteAddress) return first;
       first.destroy();
@@ -29,12 +27,15 @@ async function openPassive(control) {
     })
     .finally(() => {
       clearTimeout(timer);
-      control.off('close', close);
       server.close();
     });
-  // Told to whoever asks for it; nobody may.
+  const close = () => {
+    waiting.abort();
+    socket.then((one) => one.destroy()).catch(() => {});
+  };
+  // Its rejection is told to whoever asks for the socket; nobody may.
   socket.catch(() => {});
-  return { port: server.address().port, socket, close };
+  return { port, socket, close };
 }
 
 module.exports = { openPassive };
