@@ -21,10 +21,11 @@ const { root, port } = readOptions(process.argv.slice(2), { name: 'koa' });
 
 const app = new Koa();
 
-// What a middleware throws comes here, and is answered by Koa if nothing has been sent yet.
-app.on('error', (error, ctx) => {
-  const left = error.code === 'ERR_STREAM_PREMATURE_CLOSE' || error.code === 'ECONNRESET' || ctx?.req.aborted;
-  if (!left && !(error.status < 500)) console.error(error);
+// What a middleware throws comes here, and is answered by Koa if nothing has been sent yet. A client that leaves is no
+// error of ours.
+const LEFT = ['ERR_STREAM_PREMATURE_CLOSE', 'ECONNRESET', 'EPIPE'];
+app.on('error', (error) => {
+  if (!LEFT.includes(error.code) && !(error.status < 500)) console.error(error);
 });
 
 // A handler of your own, with ranges, which koa-send has not: /transfer/NAME.

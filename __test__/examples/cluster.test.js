@@ -48,7 +48,7 @@ describe('its workers', () => {
       await until(() => ended(example) === deaths, 'the primary to notice');
       expect(example.output.stderr).toContain(`worker ${worker} has ended: SIGKILL\n`);
     }
-    expect(await example.stop()).toEqual({ code: 1, signal: null });
+    expect(await example.ended()).toEqual({ code: 1, signal: null });
     expect(workers.size).toBe(11);
     expect(example.output.stderr).toMatch(/\ntoo many in a minute: giving up\n$/);
     expect([...workers].filter(isAlive)).toEqual([]);

@@ -46,7 +46,7 @@ function endAll() {
 
 /**
  * Starts an example and waits for its line. `said(text)` waits for more of its output; `stop()` ends it as a service
- * manager does.
+ * manager does; `ended()` waits until it has ended by itself.
  */
 async function startExample(name, args = []) {
   const child = spawn(
@@ -54,7 +54,7 @@ async function startExample(name, args = []) {
     [path.join(root, 'scripts', 'example.js'), name, '--port', '0', ...args],
     {
       cwd: root,
-      env: { ...process.env, NODE_OPTIONS: '' },
+      env: { ...process.env, NODE_OPTIONS: '', NODE_ENV: '' },
       stdio: ['ignore', 'pipe', 'pipe'],
     },
   );
@@ -88,8 +88,11 @@ async function startExample(name, args = []) {
     said,
     port: Number(port),
     command: /try: (curl .*)\n/.exec(output.stdout)?.[1],
-    async stop(signal = 'SIGTERM') {
-      if (child.exitCode === null) child.kill(signal);
+    stop(signal = 'SIGTERM') {
+      child.kill(signal);
+      return this.ended();
+    },
+    async ended() {
       const timer = setTimeout(() => child.kill('SIGKILL'), LIMIT_MS);
       const [code, by] = await closed;
       clearTimeout(timer);
@@ -160,10 +163,36 @@ function get(port, target, headers = {}, method = 'GET') {
   });
 }
 
+/** The files below `directory` that a process or one of its children has open. Linux only. */
+function openFiles(pid, directory) {
+  const children = fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').match(/\d+/g) ?? [];
+  return [pid, ...children].flatMap((one) =>
+    fs.readdirSync(`/proc/${one}/fd`).flatMap((fd) => {
+      try {
+        const file = fs.readlinkSync(`/proc/${one}/fd/${fd}`);
+        return file.startsWith(directory) ? [file] : [];
+      } catch {
+        return []; // closed meanwhile
+      }
+    }),
+  );
+}
+
 /** Whether a process runs: one that has ended and waits for its parent does not. Linux only. */
 function isAlive(pid) {
   const status = fs.existsSync(`/proc/${pid}`) && fs.readFileSync(`/proc/${pid}/status`, 'utf8');
   return status && !/^State:\s+[ZX]/m.test(status);
 }
 
-module.exports = { begin, endAll, get, hasCurl, isAlive, makeSite, runLine, startExample, tryCommand };
+module.exports = {
+  begin,
+  endAll,
+  get,
+  hasCurl,
+  isAlive,
+  makeSite,
+  openFiles,
+  runLine,
+  startExample,
+  tryCommand,
+};

@@ -3,9 +3,9 @@
 const { once } = require('node:events');
 const net = require('node:net');
 const path = require('node:path');
-const { readAll } = require('../helpers');
+const { readAll, until } = require('../helpers');
 const { expectBytes } = require('../streams');
-const { endAll, makeSite, runLine, startExample, tryCommand } = require('./example');
+const { endAll, makeSite, openFiles, runLine, startExample, tryCommand } = require('./example');
 
 let example;
 let site;
@@ -191,6 +191,17 @@ describe('a client that leaves', () => {
     await serves();
   });
 
+  test('resets its data connection before anything is asked for', async () => {
+    const client = await control();
+    const data = await openData(client);
+    data.resetAndDestroy();
+    expect(await client.ask('NOOP')).toBe('200 yes');
+    expect(await client.ask('RETR README.md')).toMatch(/^150 /);
+    expect(await client.answer()).toMatch(/^426 cut off after 0 bytes$/);
+    client.socket.destroy();
+    await serves();
+  });
+
   test('ends its control connection: the download ends with it', async () => {
     const client = await control();
     const data = await openData(client);
@@ -216,6 +227,10 @@ describe('a client that leaves', () => {
     while (!(await refused())) expect(performance.now()).toBeLessThan(end);
     await serves();
   });
+});
+
+test('no file stays open', async () => {
+  await until(() => openFiles(example.child.pid, site.directory).length === 0, 'its files to be closed');
 });
 
 test('ends by SIGTERM with code 0, in the middle of a download too, and has printed no error', async () => {

@@ -22,7 +22,19 @@ function run(...args) {
 
 const listed = (text) => [...text.matchAll(/^ {2}(\w+) +\S.*$/gm)].map(([, name]) => name);
 
-afterEach(endAll);
+const groups = new Set();
+
+afterEach(() => {
+  endAll();
+  for (const group of groups) {
+    try {
+      process.kill(-group, 'SIGKILL');
+    } catch {
+      // All of it has ended.
+    }
+  }
+  groups.clear();
+});
 
 test('without a name it lists them with a line each', () => {
   const { status, stdout, stderr } = run();
@@ -88,7 +100,9 @@ test('npm run example: a directory is meant from where the user stands; it ends 
   const npm = spawn('npm', ['--prefix', root, 'run', 'example', '--', 'cluster', '.', '--port', '0'], {
     cwd: site.directory,
     stdio: ['ignore', 'pipe', 'inherit'],
+    detached: true, // a group of its own, which goes with the test
   });
+  groups.add(npm.pid);
   let text = '';
   npm.stdout.setEncoding('utf8').on('data', (more) => {
     text += more;

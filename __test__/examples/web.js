@@ -4,7 +4,8 @@
 
 const fs = require('node:fs');
 const path = require('node:path');
-const { begin, endAll, get, makeSite, startExample, tryCommand } = require('./example');
+const { begin, endAll, get, makeSite, openFiles, startExample, tryCommand } = require('./example');
+const { root, until } = require('../helpers');
 const { expectBytes } = require('../streams');
 
 /**
@@ -59,6 +60,7 @@ function webTests(name, { routes, ranged = routes }) {
       expect(body.toString()).not.toMatch(/^secret$|root:|hidden$/);
       // No path of the server's own in what it tells.
       expect(body.toString()).not.toContain(site.directory);
+      expect(body.toString()).not.toContain(root);
     });
 
     test('clients that reset end neither it nor others', async () => {
@@ -71,6 +73,7 @@ function webTests(name, { routes, ranged = routes }) {
       expect(status).toBe(200);
       expectBytes(body, site.readme);
       expect(example.child.exitCode).toBe(null);
+      await until(() => openFiles(example.child.pid, site.directory).length === 0, 'its files to be closed');
     });
   });
 

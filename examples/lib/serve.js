@@ -5,6 +5,8 @@
 const fs = require('node:fs');
 const path = require('node:path');
 
+const PATIENCE_MS = 5000;
+
 /**
  * Listens on 127.0.0.1 alone, then calls `ready` with the port. A port that cannot be had ends the process.
  * @param {import('node:net').Server} server
@@ -40,8 +42,10 @@ function endOnSignal(close) {
       if (ending) return;
       ending = true;
       close();
-      // A file system that hangs could still keep it.
-      setTimeout(() => process.exit(0), 2000).unref();
+      setTimeout(() => {
+        console.error('something has not ended in time'); // a file system that hangs
+        process.exit(1);
+      }, PATIENCE_MS).unref();
     });
   }
 }
