@@ -45,16 +45,19 @@ function endAll() {
 }
 
 /**
- * Starts an example and waits for its line. `said(text)` waits for more of its output; `stop()` ends it as a service
+ * Starts an example and waits for its line. `said(text)` waits for more of its output; `temp` is where
+ * it may put what nobody should find afterwards; `stop()` ends it as a service
  * manager does; `ended()` waits until it has ended by itself.
  */
 async function startExample(name, args = []) {
+  const temp = tmpPath('temp');
+  fs.mkdirSync(temp);
   const child = spawn(
     process.execPath,
     [path.join(root, 'scripts', 'example.js'), name, '--port', '0', ...args],
     {
       cwd: root,
-      env: { ...process.env, NODE_OPTIONS: '', NODE_ENV: '' },
+      env: { ...process.env, NODE_OPTIONS: '', NODE_ENV: '', TMPDIR: temp },
       stdio: ['ignore', 'pipe', 'pipe'],
     },
   );
@@ -85,6 +88,7 @@ async function startExample(name, args = []) {
   return {
     child,
     output,
+    temp,
     said,
     port: Number(port),
     command: /try: (curl .*)\n/.exec(output.stdout)?.[1],

@@ -119,6 +119,7 @@ function endsCleanly(current, { registered = false } = {}) {
     expect(await example.stop()).toEqual({ code: 0, signal: null });
     socket.destroy();
     expect(example.output.stderr).toBe('');
+    expect(fs.readdirSync(example.temp)).toEqual([]);
     if (registered)
       expect(example.output.stdout).toMatch(/^register has sent [1-9]\d* files, [1-9]\d+ bytes$/m);
   });
