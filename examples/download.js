@@ -2,7 +2,8 @@
 
 /**
  * A download that can be resumed: a server, and the client of download-client.js, which is cut off half-way, goes on,
- * and checks what it has got. `npm run example -- download [dir] [--port N]`
+ * and checks what it has got. `npm run example -- download [dir] [--port N]`: the largest file of `dir`; if it has none
+ * of 16 MiB, one made for this.
  */
 
 const fs = require('node:fs');

@@ -5,7 +5,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { pattern, tmpPath } = require('../helpers');
 const { expectBytes } = require('../streams');
-const { endAll, get, runLine, startExample } = require('./example');
+const { get, runLine, startExample } = require('./example');
 const { endsCleanly, webTests } = require('./web');
 
 const current = webTests('download', { routes: ['/'] });
@@ -22,7 +22,6 @@ describe('a download', () => {
     fs.writeFileSync(path.join(directory, 'sample.bin'), content);
     example = await startExample('download', [directory]);
   });
-  afterAll(endAll);
 
   test('is cut off by the server half-way, goes on from there, and is whole', async () => {
     const [, told] = await example.said(/^SHA-256 (\S+): as the server has it$/m);

@@ -40,9 +40,20 @@ function makeSite() {
 const running = new Set();
 
 /** A test that fails must not leave an example to the next. */
-function endAll() {
-  for (const child of running) child.kill('SIGKILL');
+async function endAll() {
+  await Promise.all(
+    [...running].map((child) => {
+      child.kill('SIGKILL');
+      return once(child, 'close');
+    }),
+  );
 }
+
+// The files go here: a process of jest's hears no 'exit', and these are large.
+afterAll(async () => {
+  await endAll();
+  fs.rmSync(path.dirname(tmpPath()), { recursive: true, force: true });
+});
 
 /**
  * Starts an example and waits for its line. `said(text)` waits for more of its output; `temp` is where

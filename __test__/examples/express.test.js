@@ -4,7 +4,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { pattern } = require('../helpers');
 const { expectBytes } = require('../streams');
-const { endAll, get, makeSite, startExample } = require('./example');
+const { get, makeSite, startExample } = require('./example');
 const { endsCleanly, webTests } = require('./web');
 
 const current = webTests('express', {
@@ -42,8 +42,6 @@ test('a file stands in for the video that the directory has not; it can be seeke
 endsCleanly(current, { registered: true });
 
 describe('a directory with a video', () => {
-  afterAll(endAll);
-
   test('is served from', async () => {
     const { directory } = makeSite();
     const video = pattern(100_000, 83);

@@ -5,7 +5,7 @@ const net = require('node:net');
 const path = require('node:path');
 const { readAll, until } = require('../helpers');
 const { expectBytes } = require('../streams');
-const { endAll, makeSite, openFiles, runLine, startExample, tryCommand } = require('./example');
+const { makeSite, openFiles, runLine, startExample, tryCommand } = require('./example');
 
 let example;
 let site;
@@ -14,7 +14,6 @@ beforeAll(async () => {
   site = makeSite();
   example = await startExample('ftp', [site.directory]);
 });
-afterAll(endAll);
 
 const url = (name) => `ftp://127.0.0.1:${example.port}/${name}`;
 const curl = (options, name) => runLine(`curl -sS --max-time 15 ${options} '${url(name)}'`);

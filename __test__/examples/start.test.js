@@ -24,8 +24,8 @@ const listed = (text) => [...text.matchAll(/^ {2}(\w+) +\S.*$/gm)].map(([, name]
 
 const groups = new Set();
 
-afterEach(() => {
-  endAll();
+afterEach(async () => {
+  await endAll();
   for (const group of groups) {
     try {
       process.kill(-group, 'SIGKILL');

@@ -4,7 +4,7 @@
 
 const fs = require('node:fs');
 const path = require('node:path');
-const { begin, endAll, get, makeSite, openFiles, startExample, tryCommand } = require('./example');
+const { begin, get, makeSite, openFiles, startExample, tryCommand } = require('./example');
 const { root, until } = require('../helpers');
 const { expectBytes } = require('../streams');
 
@@ -23,7 +23,6 @@ function webTests(name, { routes, ranged = routes }) {
     site = makeSite();
     example = await startExample(name, [site.directory]);
   });
-  afterAll(endAll);
 
   test('the line that it prints works', async () => {
     const command = example.command ?? `curl http://127.0.0.1:${example.port}/README.md`;

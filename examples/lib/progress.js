@@ -7,15 +7,16 @@ const WIDTH = 24;
  * @returns {(done: number, total: number) => void}
  */
 function progressBar(out = process.stdout) {
-  let quarter = -1;
+  const steps = out.isTTY ? 100 : 4;
+  let last = -1;
   return (done, total) => {
     const part = total > 0 ? done / total : 1;
+    const step = Math.floor(part * steps);
+    if (step === last) return;
+    last = step;
     const bar = '#'.repeat(Math.floor(part * WIDTH)).padEnd(WIDTH, '-');
     const line = `[${bar}] ${String(Math.floor(part * 100)).padStart(3)} % ${mebi(done)} of ${mebi(total)} MiB`;
-    const last = quarter;
-    quarter = Math.floor(part * 4);
-    if (out.isTTY) out.write(`\r${line}${done === total ? '\n' : ''}`);
-    else if (quarter !== last) out.write(`${line}\n`);
+    out.write(out.isTTY ? `\r${line}${done === total ? '\n' : ''}` : `${line}\n`);
   };
 }
 
