@@ -40,8 +40,13 @@ class Rest {
     flight.sent = sent;
   }
 
+  /**
+   * What comes before the file leaves with its first bytes, in one write, as a pipe's first chunk takes the head along.
+   * More than that does not wait for them.
+   */
   start() {
-    this.write(this.head, () => this.read());
+    if (this.head && this.head.length > CHUNK) this.write(this.head, () => this.read());
+    else this.read(this.head);
   }
 
   /** The transfer has been ended meanwhile, and whoever did that has done all there was to do. */
@@ -49,20 +54,23 @@ class Rest {
     return this.batch.over || this.transfer.over;
   }
 
-  read() {
+  /** @param {Buffer} [head] */
+  read(head) {
     const { batch, range, transfer } = this;
     const left = range.length - this.at;
-    if (left === 0) return this.write(this.tail, () => batch.restWritten(this.flight));
+    if (left === 0) {
+      return this.write(head, () => this.write(this.tail, () => batch.restWritten(this.flight)));
+    }
+    const fail = (/** @type {Error & { code: string }} */ error) =>
+      this.write(head, () => batch.abandon(transfer, error));
     const source = /** @type {import('./source').Source} */ (transfer.source);
     source.read(Math.min(CHUNK, left), range.offset + this.at, (error, bytes) => {
       if (this.isOver) return;
-      if (error) return batch.abandon(transfer, /** @type {any} */ (error));
+      if (error) return fail(/** @type {any} */ (error));
       if (batch.stopping) return batch.restStopped(this.flight);
-      if (bytes.length === 0) {
-        return batch.abandon(transfer, errors.truncated(transfer.length, transfer.fileBytes));
-      }
+      if (bytes.length === 0) return fail(errors.truncated(transfer.length, transfer.fileBytes));
       this.at += bytes.length;
-      this.write(bytes, () => this.read());
+      this.write(head?.length ? Buffer.concat([head, bytes]) : bytes, () => this.read());
     });
   }
 
