@@ -311,7 +311,8 @@ impl<O: AsFd, F: AsFd> Transfer<O, F> {
             let mut filled = 0;
             if !buffer.is_empty() {
                 let read = persist(|| kernel.pread(self.file.as_fd(), buffer, self.offset + done));
-                if read.sent == 0 {
+                // What comes before the file is owed all the same; the next turn meets the end or the error again.
+                if read.sent == 0 && self.head_left().is_empty() {
                     return Turn { outcome: read, unread: true };
                 }
                 filled = usize::try_from(read.sent).unwrap_or(0);

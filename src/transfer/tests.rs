@@ -426,6 +426,18 @@ mod copy {
     }
 
     #[test]
+    fn what_comes_before_a_file_that_has_nothing_is_sent() {
+        let ends = [(sent(0), Step::Truncated), (failed(EIO), Step::Unreadable(EIO))];
+        for (read, end) in ends {
+            let kernel = plain([read, sent(4), read]);
+            let mut transfer = framed(Method::Copy);
+            assert_eq!(transfer.step(&kernel, LARGE), end);
+            assert_eq!(transfer.sent(), 4);
+            assert_eq!(kernel.asked()[1], parts(b"head", 1, true));
+        }
+    }
+
+    #[test]
     fn reading_and_writing_may_fail() {
         let kernel = plain([failed(EIO)]);
         assert_eq!(ten(Method::Copy).step(&kernel, LARGE), Step::Unreadable(EIO));
