@@ -190,6 +190,22 @@ function accessDenied(resource) {
   });
 }
 
+/**
+ * @param {string} name a package that the user's project has to have
+ * @param {unknown} cause
+ */
+function peerMissing(name, cause) {
+  return coded(
+    new Error(
+      `rs-sendfile/${name} needs the package '${name}', which is not installed: npm install ${name}`,
+      {
+        cause,
+      },
+    ),
+    'ERR_SENDFILE_PEER_MISSING',
+  );
+}
+
 module.exports = {
   errnoName,
   errnoOf,
@@ -207,4 +223,5 @@ module.exports = {
   writeAfterEnd,
   lengthMismatch,
   accessDenied,
+  peerMissing,
 };
