@@ -5,18 +5,9 @@
  * sees of `send`, and the file is closed.
  */
 
-const fs = require('node:fs');
-const path = require('node:path');
-const { openFds, pattern, until } = require('./helpers');
-const { versions, root, large, expectSame, expectTaken } = require('./send-play');
+const { openFds, until } = require('./helpers');
+const { versions, root, large, huge, expectSame, expectTaken } = require('./send-play');
 const { expectBytes } = require('./streams');
-
-/**
- * Far more than a socket takes with the piece that is queued for it: a client that only ends its side gets that piece
- * whole, and the file's end must not be in it.
- */
-const huge = pattern(40_000_000, 7);
-fs.writeFileSync(path.join(root, 'huge.bin'), huge);
 
 /** How a client leaves. */
 const leaves = {
@@ -32,8 +23,8 @@ const fullSocket = (server) =>
   until(() => server.res.socket === null || server.res.socket.writableLength > 0, 'a full socket');
 
 /**
- * When it leaves: a file, how many of its bytes are read before, and what the server has come to by then. Without a
- * file's end there is no 'end'.
+ * When it leaves: a file, how many of its bytes are read before, and what the server has come to by then.
+ * A client that only ends its side gets the piece that is queued for it whole: the file's end must not be in it.
  */
 const moments = {
   'in the middle': { url: '/huge.bin', body: huge, bytes: 100_000, come: fullSocket },

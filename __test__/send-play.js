@@ -27,9 +27,13 @@ const versions = [send1, send0].map((plain) => {
 
 /** A directory of files to ask for. */
 const root = tmpPath('public');
+afterAll(() => fs.rmSync(root, { recursive: true }));
 const small = pattern(20_011, 3);
 const large = pattern(6_000_000, 4);
+/** Far more than a socket takes, with the piece that is queued for it. */
+const huge = pattern(40_000_000, 7);
 for (const [name, content] of Object.entries({
+  'huge.bin': huge,
   'small.bin': small,
   'large.bin': large,
   'picture.png': small,
@@ -156,4 +160,4 @@ function expectTaken({ transfers }, taken = true) {
   expect(transfers > 0).toBe(taken && way !== 'disabled');
 }
 
-module.exports = { versions, root, small, large, play, expectSame, expectTaken, transfersOf };
+module.exports = { versions, root, small, large, huge, play, expectSame, expectTaken, transfersOf };

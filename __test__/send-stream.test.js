@@ -8,7 +8,7 @@
 const { Writable } = require('node:stream');
 const fs = require('node:fs');
 const { until } = require('./helpers');
-const { versions, root, small, large, expectSame, expectTaken } = require('./send-play');
+const { versions, root, small, large, huge, expectSame, expectTaken } = require('./send-play');
 const { expectBytes } = require('./streams');
 
 const text = fs.readFileSync(`${root}/text.txt`);
@@ -76,17 +76,17 @@ const endOf = (end) => async (client, server) => {
   return { status: response?.status, whole: response?.whole };
 };
 
-/** Reads the first bytes of a large body and no more, does this, and reads what still comes. */
-const halfWay = (meddle, keep) => async (client, server) => {
+/** Reads the first bytes of a body and no more, does this, and reads what still comes. */
+const halfWay = (meddle, body, isWhole) => async (client, server) => {
   const head = await client.takeUntil('\r\n\r\n');
   const first = await client.take(1000);
   // The socket is full: nothing moves on its own.
   await until(() => server.res.socket === null || server.res.socket.writableLength > 0, 'a full socket');
   await meddle(server, client);
-  const rest = keep ? await client.take(large.length - 1000) : await client.rest();
-  const body = Buffer.concat([first, rest]);
-  expectBytes(body, large.subarray(0, body.length));
-  return { status: head.slice(0, 12), whole: body.length === large.length };
+  const rest = isWhole ? await client.take(body.length - 1000) : await client.rest();
+  const came = Buffer.concat([first, rest]);
+  expectBytes(came, body.subarray(0, came.length));
+  return { status: head.slice(0, 12), whole: came.length === body.length };
 };
 
 const closed = (server) => until(() => server.stream.closed, "the stream's 'close'");
@@ -166,19 +166,17 @@ describe.each(versions)('over %s', (_version, plain, ours) => {
   });
 
   test.each(Object.entries(meddlings))('half-way: %s', async (_name, [meddle, isWhole]) => {
-    const result = await expectSame(plain, ours, {
-      url: '/large.bin',
-      read: halfWay(meddle, isWhole),
-    });
+    const [url, body] = isWhole ? ['/large.bin', large] : ['/huge.bin', huge];
+    const result = await expectSame(plain, ours, { url, read: halfWay(meddle, body, isWhole) });
     expect(result.got.whole).toBe(isWhole);
     expectTaken(result);
   });
 
   test('half-way: the stream is destroyed with an error, which the program hears', async () => {
     const result = await expectSame(plain, ours, {
-      url: '/large.bin',
+      url: '/huge.bin',
       listen: (sending, res) => sending.on('error', () => res.destroy()),
-      read: halfWay(({ stream }) => stream.destroy(new Error('mine'))),
+      read: halfWay(({ stream }) => stream.destroy(new Error('mine')), huge, false),
     });
     expect(result.got.whole).toBe(false);
     expect(result.seen.filter((event) => event.startsWith('error'))).toHaveLength(1);

@@ -6,6 +6,7 @@
  */
 
 const fs = require('node:fs');
+const http = require('node:http');
 const path = require('node:path');
 const { pipeline } = require('node:stream');
 const express4 = require('express-4');
@@ -17,10 +18,11 @@ const koaSend = require('koa-send');
 const koaStatic = require('koa-static');
 const serveHandler = require('serve-handler');
 const sirv = require('sirv');
-const http = require('node:http');
 const { pattern, tmpPath } = require('../helpers');
 
 const files = {
+  // Far more than a socket takes with the pieces that are queued for it.
+  'huge.bin': pattern(40_000_000, 4),
   'large.bin': pattern(6_000_000, 5),
   'small.bin': pattern(20_011, 6),
   'text.txt': Buffer.from('a line of text\n'.repeat(20_000)),
@@ -29,6 +31,7 @@ const files = {
 };
 const root = tmpPath('public');
 fs.mkdirSync(root);
+afterAll(() => fs.rmSync(root, { recursive: true }));
 const then = new Date('2020-02-02T02:02:02Z');
 for (const [name, bytes] of Object.entries(files)) {
   fs.writeFileSync(path.join(root, name), bytes);
@@ -58,9 +61,11 @@ function expressApp(express) {
       });
     });
     app.get('/sendFile-alone/:name', ({ params }, res) => res.sendFile(params.name, { root }));
-    app.get('/download/:name', ({ params }, res) => {
-      const called = (error) => note(`download called back: ${codeOf(error)}`);
-      res.download(path.join(root, params.name), 'a name.bin', called);
+    app.get('/download/:name', ({ params }, res, next) => {
+      res.download(path.join(root, params.name), 'a name.bin', (error) => {
+        note(`download called back: ${codeOf(error)}`);
+        if (error && !res.headersSent) next(error);
+      });
     });
     app.use('/static', express.static(root));
     app.use((error, _req, _res, next) => {
@@ -97,8 +102,8 @@ async function fastifyApp(note, extend) {
   };
   const app = fastify({ serverFactory });
   app.addHook('onError', async (_req, _reply, error) => note(`onError: ${codeOf(error)}`));
-  app.addHook('onResponse', async () => note('onResponse'));
-  app.addHook('onRequestAbort', async () => note('onRequestAbort'));
+  app.addHook('onResponse', async (_req, _reply) => note('onResponse'));
+  app.addHook('onRequestAbort', async (_req) => note('onRequestAbort'));
   await extend?.(app);
   app.register(fastifyStatic, { root, prefix: '/static/' });
   app.get('/sendFile/:name', ({ params }, reply) => reply.sendFile(params.name));

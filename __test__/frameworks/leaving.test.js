@@ -9,9 +9,7 @@ const { until } = require('../helpers');
 const { connect } = require('../http-client');
 const { expectBytes } = require('../streams');
 const { apps, describeApps, files } = require('./apps');
-const { both, filesOpen, known, over, serve } = require('./compare');
-
-const large = files['large.bin'];
+const { both, over, quiet, serve } = require('./compare');
 
 const leaves = {
   'ends its side': (client) => client.socket.end(),
@@ -19,53 +17,85 @@ const leaves = {
   resets: (client) => client.socket.resetAndDestroy(),
 };
 
-/** When it leaves: `before` the program hears of its request, or after so many bytes. */
+/** When it leaves: what is asked for, how many bytes of it are read before, and what the server has come to by then. */
 const moments = {
-  'before it is answered': { before: true },
-  'as soon as it has asked': { bytes: 0 },
-  'in the middle': { bytes: 100_000 },
-  'at the end': { bytes: large.length },
+  'before it is answered': { name: 'huge.bin', luck: true, before: true },
+  'as soon as it has asked': { name: 'huge.bin', luck: true },
+  'in the middle': {
+    name: 'huge.bin',
+    bytes: 100_000,
+    come: ({ socket }) => until(() => socket.writableLength > 0, 'a full socket'),
+  },
+  'at the end': {
+    name: 'large.bin',
+    bytes: files['large.bin'].length,
+    come: (res) => until(() => res.writableFinished, "the response's 'finish'"),
+  },
 };
 
-/** Where luck has a say in how far things have come, this is what has to be the same. */
-const CERTAIN = /called back|error handler|onError|response finish|response close/;
+const cases = Object.entries(leaves).flatMap(([how, leave]) =>
+  Object.entries(moments).map(([when, moment]) => [how, when, moment, leave]),
+);
 
-async function scenario({ make }, target, leave, { before, bytes }) {
+/** Where luck has a say in how far things have come, what has to be the same nevertheless. */
+const CERTAIN = /called back|error handler|response/;
+
+/** Reads so much of the file. In the middle of a chunked body that is the size of its first chunk. */
+async function readFirst(client, { name, bytes }) {
+  const head = await client.takeUntil('\r\n\r\n');
+  const wanted = files[name].subarray(0, bytes);
+  if (!/^transfer-encoding/im.test(head)) expectBytes(await client.take(bytes), wanted);
+  else if (bytes < files[name].length) await client.takeUntil('\r\n');
+  else expectBytes((await client.chunked()).body, wanted);
+}
+
+async function scenario({ make }, way, leave, moment) {
   let gone;
-  const closed = (socket) => new Promise((resolve) => socket.once('close', resolve));
-  const state = await serve(make, {
-    before: (req) => {
-      if (before) gone = closed(req.socket);
-      return gone;
-    },
-  });
+  const before = (req) => {
+    if (!moment.before) return undefined;
+    gone ??= new Promise((resolve) => req.socket.once('close', resolve));
+    return req.url.endsWith('small.bin') ? undefined : gone;
+  };
+  const state = await serve(make, { before });
   const client = connect(state.port);
-  client.send(target);
+  client.send(`/${way}/${moment.name}`);
   await until(() => state.responses.length === 1, 'the request');
-  if (bytes > 0) {
-    await client.takeUntil('\r\n\r\n');
-    if (!target.startsWith('/body') && !target.startsWith('/pipe') && !target.startsWith('/stream')) {
-      expectBytes(await client.take(bytes), large.subarray(0, bytes));
-    }
-    const [{ socket }] = state.responses;
-    if (bytes < large.length) await until(() => socket.writableLength > 0, 'a full socket');
+  if (moment.bytes) {
+    await readFirst(client, moment);
+    await moment.come(state.responses[0]);
   }
   leave(client);
-  client.rest().catch(() => {});
+  const rest = client.rest();
   await over(state);
-  if (before) await quiet(state);
-  const again = await get(state);
-  return { seen: state.seen, again };
+  await rest;
+  await quiet(state);
+  const seen = moment.luck ? state.seen : [...state.seen];
+  // And the server goes on.
+  const { status, whole, body } = await state.get(`/${way}/small.bin`);
+  expect({ status, whole }).toEqual({ status: 200, whole: true });
+  expectBytes(body, files['small.bin']);
+  await quiet(state);
+  return moment.luck ? seen.filter((what) => CERTAIN.test(what)) : seen;
 }
 
-/** Nothing more is noted, and no file is opened or closed any more. */
-async function quiet(state) {
-  let last = '';
-  let turns = 0;
-  await until(() => {
-    const now = `${state.seen.length} ${filesOpen()}`;
-    turns = now === last ? turns + 1 : 0;
-    last = now;
-    return turns > 20;
-  }, 'quiet');
-}
+const isFastify = (app) => app === apps.Fastify;
+
+describeApps(Object.keys(apps), (app) => {
+  describe.each(app.ways)('%s', (way) => {
+    test.each(cases)('a client that %s %s', async (_how, when, moment, leave) => {
+      const { plain, ours, counts } = await both(() => scenario(app, way, leave, moment));
+      expect(ours).toEqual(plain);
+      expect(ours).toContain('response close');
+      if (when === 'in the middle' && /^(sendFile|download)$/.test(way) && !isFastify(app)) {
+        expect(ours.filter((what) => what.includes('called back'))).toEqual([
+          `${way} called back: ECONNABORTED`,
+        ]);
+      }
+      // The file of the scenario, and the small one after it.
+      if (when === 'in the middle')
+        expect(counts).toMatchObject({ taken: 2, completed: 1, failed: 1, left: {} });
+      if (when === 'at the end')
+        expect(counts).toMatchObject({ taken: 2, completed: 2, failed: 0, left: {} });
+    });
+  });
+});
