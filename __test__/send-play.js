@@ -27,7 +27,7 @@ const versions = [send1, send0].map((plain) => {
 
 /** A directory of files to ask for. */
 const root = tmpPath('public');
-afterAll(() => fs.rmSync(root, { recursive: true }));
+
 const small = pattern(20_011, 3);
 const large = pattern(6_000_000, 4);
 /** Far more than a socket takes, with the piece that is queued for it. */

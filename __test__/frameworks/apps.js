@@ -31,7 +31,7 @@ const files = {
 };
 const root = tmpPath('public');
 fs.mkdirSync(root);
-afterAll(() => fs.rmSync(root, { recursive: true }));
+
 const then = new Date('2020-02-02T02:02:02Z');
 for (const [name, bytes] of Object.entries(files)) {
   fs.writeFileSync(path.join(root, name), bytes);

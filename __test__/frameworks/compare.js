@@ -101,4 +101,4 @@ const settledFiles = () => settled(filesOpen, 'files to be opened or closed no m
 /** Nothing more is noted, and no file is opened or closed any more. */
 const quiet = (state) => settled(() => `${state.seen.length} ${filesOpen()}`, 'quiet');
 
-module.exports = { serve, over, quiet, both, filesOpen };
+module.exports = { serve, over, quiet, both, filesOpen, settledFiles };

@@ -123,9 +123,14 @@ function expectSame({ plain, ours }) {
   expect(late(ours.seen)).toEqual(late(plain.seen));
   const { body, ...rest } = ours.response ?? {};
   const { body: expected, ...head } = plain.response ?? {};
-  expect(rest).toEqual(head);
-  if (head.whole) expectBytes(body, expected);
-  else if (body) expectBytes(body, files['huge.bin'].subarray(0, body.length));
+  // Of a connection that is destroyed a client gets as much as luck has it.
+  if (head.whole) {
+    expect(rest).toEqual(head);
+    expectBytes(body, expected);
+  } else {
+    expect(rest.whole).not.toBe(true);
+    if (body) expectBytes(body, files['huge.bin'].subarray(0, body.length));
+  }
   expect(ours.again?.status).toBe(plain.again?.status);
 }
 
