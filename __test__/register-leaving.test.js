@@ -203,14 +203,13 @@ test('a stream that is paused sends no piece after the one that is under way', a
   });
 });
 
-test('a file that is cut off while it is sent: the stream has an error, and the connection ends', async () => {
+test('a file that is cut off while it is sent: the connection ends, and nobody has to listen for an error', async () => {
   const file = tmpFile(bytes, 'cut');
-  const errors = [];
   let stream;
   const { port } = await httpServer((_, res) => {
     res.setHeader('Content-Length', bytes.length);
+    // Without a listener: an error would end the process.
     stream = fs.createReadStream(file);
-    stream.on('error', (error) => errors.push(error.code));
     stream.pipe(res);
   });
   await hooked(async () => {
@@ -223,8 +222,7 @@ test('a file that is cut off while it is sent: the stream has an error, and the 
     await until(() => stream.closed, 'the stream to close');
     await until(() => opened(file) === 0, 'the file to close');
   });
-  // Cut off within a piece, or between two: then it is the end of the file, as it is by Node's pipe.
-  expect([[], ['ERR_SENDFILE_TRUNCATED']]).toContainEqual(errors);
+  expect(stream.errored).toBe(null);
 });
 
 test('a file that grows while it is sent is sent with what was added, as by a pipe', async () => {

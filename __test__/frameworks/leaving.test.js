@@ -78,31 +78,24 @@ async function scenario({ make }, way, leave, moment) {
   return moment.luck ? seen.filter((what) => CERTAIN.test(what)) : seen;
 }
 
-/** A bare pipe into a response that is over already leaves its file open, with register as without. */
-const closes = (way, when) =>
-  when !== 'before it is answered' || !['pipe', 'sirv', 'serve-handler'].includes(way);
-
 const isFastify = (app) => app === apps.Fastify;
 
 describeApps(Object.keys(apps), (app) => {
   describe.each(app.ways)('%s', (way) => {
-    test.each(cases.filter(([, when]) => closes(way, when)))(
-      'a client that %s %s',
-      async (_how, when, moment, leave) => {
-        const { plain, ours, counts } = await both(() => scenario(app, way, leave, moment));
-        expect(ours).toEqual(plain);
-        expect(ours).toContain('response close');
-        if (when === 'in the middle' && /^(sendFile|download)$/.test(way) && !isFastify(app)) {
-          expect(ours.filter((what) => what.includes('called back'))).toEqual([
-            `${way} called back: ECONNABORTED`,
-          ]);
-        }
-        // The file of the scenario, and the small one after it.
-        if (when === 'in the middle')
-          expect(counts).toMatchObject({ taken: 2, completed: 1, failed: 1, left: {} });
-        if (when === 'at the end')
-          expect(counts).toMatchObject({ taken: 2, completed: 2, failed: 0, left: {} });
-      },
-    );
+    test.each(cases)('a client that %s %s', async (_how, when, moment, leave) => {
+      const { plain, ours, counts } = await both(() => scenario(app, way, leave, moment));
+      expect(ours).toEqual(plain);
+      expect(ours).toContain('response close');
+      if (when === 'in the middle' && /^(sendFile|download)$/.test(way) && !isFastify(app)) {
+        expect(ours.filter((what) => what.includes('called back'))).toEqual([
+          `${way} called back: ECONNABORTED`,
+        ]);
+      }
+      // The file of the scenario, and the small one after it.
+      if (when === 'in the middle')
+        expect(counts).toMatchObject({ taken: 2, completed: 1, failed: 1, left: {} });
+      if (when === 'at the end')
+        expect(counts).toMatchObject({ taken: 2, completed: 2, failed: 0, left: {} });
+    });
   });
 });

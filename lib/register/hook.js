@@ -34,6 +34,8 @@ function over(object) {
     if (active && isResponse(dest)) {
       follow(this, dest);
       watchConnection(this, dest);
+      // Its end has been told, and will not be again.
+      if (isDead(dest)) closeSoon(this);
     }
     return result;
   }

@@ -14,6 +14,7 @@ const { whenClosed } = require('../closing');
 const { socketOf } = require('../plain');
 const sources = require('../source');
 const { sendPart } = require('../transfer');
+const { isDead } = require('./leak');
 const refusal = require('./refusal');
 const { counts, leave } = require('./stats');
 
@@ -252,7 +253,12 @@ class Intake {
   failed(job, error, readOn) {
     const { stream, dest } = this;
     this.count(job);
-    if (error.code === 'ERR_STREAM_PREMATURE_CLOSE') {
+    // A file that was cut off has ended its connection, as a client does. To Node it would be no error of the stream, and
+    // one that nobody listens for would end the process.
+    if (
+      error.code === 'ERR_STREAM_PREMATURE_CLOSE' ||
+      (error.code === 'ERR_SENDFILE_TRUNCATED' && isDead(dest))
+    ) {
       this.finish(error);
       // What is read now would be written to a response that is about to close: its pipe hears of that first.
       this.held = this.isPiped();
