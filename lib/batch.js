@@ -7,7 +7,7 @@
 
 const errors = require('./errors');
 const { bufferOf, fileRange, Flight, joined } = require('./flight');
-const { native } = require('./native');
+const { METHODS, native } = require('./native');
 const { byteLength, isLast, kPiece } = require('./piece');
 const plain = require('./plain');
 const { Rest } = require('./rest');
@@ -35,8 +35,6 @@ const UNREADABLE = 5;
 
 /** What cancelling says of a job that was over before: its count is on its way. */
 const OVER = -2;
-
-const METHODS = { auto: 0, sendfile: 1, copy: 2 };
 
 const report = new Float64Array(7);
 
@@ -236,13 +234,7 @@ class Batch {
     transfer.sent += flight.own(sent);
     transfer.calls += calls;
     transfer.waits += waits;
-    if (copied) {
-      transfer.method = 'copy';
-      // Without a refusal, and unasked, it is the native side's own choice: for a small file whose pages nobody may
-      // count, and on macOS.
-      if (refusal) transfer.reason = errors.errnoName(refusal);
-      else if (transfer.options.method === 'auto') transfer.reason ??= 'preferred';
-    }
+    if (copied) transfer.copied(refusal);
     const stopping = this.stopping;
     this.stopping = null;
     // Out to the last byte, but its connection had been ended under it: whoever did that is told.

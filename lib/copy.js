@@ -9,7 +9,7 @@ const net = require('node:net');
 const { whenClosed } = require('./closing');
 const errors = require('./errors');
 const { disabled, native, support } = require('./native');
-const { socketOf } = require('./plain');
+const plain = require('./plain');
 const response = require('./response');
 const socketWrite = require('./socket-write');
 
@@ -44,7 +44,7 @@ function unusable(out) {
   const left = out instanceof net.Socket && Object.hasOwn(out, 'write') && out.readableEnded;
   if (out.destroyed && !(out instanceof http.OutgoingMessage)) return errors.prematureClose(out.errored);
   if ((out.writableEnded || out.finished === true) && !left) return errors.writeAfterEnd();
-  const socket = socketOf(out);
+  const socket = plain.socketOf(out);
   if (left || out.destroyed || socket?.destroyed || out.closed) return errors.prematureClose(out.errored);
   if (out.writable === false) return errors.prematureClose(out.errored);
   return undefined;
@@ -62,7 +62,7 @@ function refusal(out, source) {
   if (source.size < 0) return 'unsized';
   if (!(out instanceof http.OutgoingMessage)) return socketRefusal(out);
   // First what cannot be otherwise: some runtimes' messages have writes of their own because they have no such socket.
-  return socketRefusal(socketOf(out)) ?? (response.isPlain(out) ? undefined : 'patched');
+  return socketRefusal(plain.socketOf(out)) ?? (plain.isPlain(out) ? undefined : 'patched');
 }
 
 /**
@@ -93,7 +93,7 @@ function processReason() {
  */
 function queuedReason(out, source) {
   if (source.id === 0) return 'EMFILE';
-  const socket = out instanceof http.OutgoingMessage ? socketOf(out) : out;
+  const socket = out instanceof http.OutgoingMessage ? plain.socketOf(out) : out;
   const known = socket.connecting || socketWrite.channelOf(socket) !== undefined;
   return known || native?.isStreamSocket(socket._handle.fd) ? undefined : 'not a socket';
 }
@@ -142,7 +142,7 @@ class Copier {
     this.out = transfer.out;
     this.keepsLine = true;
     /** Write callbacks can be relied on: nobody stands between us and the stream. */
-    this.callsBack = !(this.out instanceof http.OutgoingMessage) || response.isPlain(this.out);
+    this.callsBack = !(this.out instanceof http.OutgoingMessage) || plain.isPlain(this.out);
     /** @type {Error | null} */
     this.error = null;
     /** The last write. @type {Promise<void>} */
@@ -178,7 +178,7 @@ class Copier {
   }
 
   pulse() {
-    const handle = (socketOf(this.out) ?? this.out)._handle;
+    const handle = (plain.socketOf(this.out) ?? this.out)._handle;
     return (handle?.bytesWritten ?? 0) - (handle?.writeQueueSize ?? 0);
   }
 
@@ -199,7 +199,7 @@ class Copier {
 
   async run() {
     const { transfer, out } = this;
-    const socket = socketOf(out);
+    const socket = plain.socketOf(out);
     out.on('close', this.onClose);
     out.on('error', this.onError);
     if (transfer.isHttp) out.on('prefinish', this.onEnd);

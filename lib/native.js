@@ -31,6 +31,8 @@ const path = require('node:path');
  * @property {(fd: number) => boolean} isStreamSocket
  * @property {(fd: number, source: number, offset: number, length: number, head: Uint8Array | undefined,
  *   tail: Uint8Array | undefined, method: number, report: Float64Array, done: Done) => number} transfer
+ * @property {(fd: number, source: number, offset: number, length: number, head: Uint8Array, method: number,
+ *   report: Float64Array) => void} sendNow
  */
 
 /** The part of a binary's name that tells the C library, or the toolchain, apart. */
@@ -99,4 +101,7 @@ const support = Object.freeze({
 /** The operator's kill switch: every transfer copies. */
 const disabled = process.env.RS_SENDFILE_DISABLE === '1';
 
-module.exports = { native, constants, support, disabled };
+/** The numbers by which the native side knows the methods. */
+const METHODS = Object.freeze({ auto: 0, sendfile: 1, copy: 2 });
+
+module.exports = { native, constants, support, disabled, METHODS };

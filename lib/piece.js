@@ -56,7 +56,15 @@ function isForeign(chunk) {
  */
 function isCopy(chunk, encoding) {
   if (typeof chunk !== 'string') return Buffer.prototype.includes.call(chunk, known);
-  return chunk.includes(known) || Buffer.from(chunk, encoding).includes(known);
+  return chunk.includes(known) || (!isOfBytes(encoding) && Buffer.from(chunk, encoding).includes(known));
+}
+
+/**
+ * In these a text holds our signs just where its bytes do.
+ * @param {BufferEncoding} [encoding]
+ */
+function isOfBytes(encoding) {
+  return encoding === undefined || encoding === 'latin1' || encoding === 'utf8' || encoding === 'binary';
 }
 
 /**

@@ -20,15 +20,28 @@ function socketOf(out) {
     : undefined;
 }
 
+const { write: messageWrite, _send: messageSend, _writeRaw: messageWriteRaw } = message;
+
+/**
+ * A message whose writes go straight to Node: nobody compresses or watches them.
+ * @param {any} out
+ */
+function isPlain(out) {
+  return (
+    out instanceof http.OutgoingMessage &&
+    out.write === messageWrite &&
+    /** @type {any} */ (out)._send === messageSend &&
+    /** @type {any} */ (out)._writeRaw === messageWriteRaw
+  );
+}
+
 module.exports = {
   socketOf,
+  isPlain,
+  emit: message.emit,
   /** A socket's `_write`, `_writev` and `write`. */
   write: /** @type {Function} */ (socket._write),
   writev: /** @type {Function} */ (socket._writev),
   streamWrite: /** @type {Function} */ (Duplex.prototype.write),
   bytesWritten: /** @type {() => number} */ (Object.getOwnPropertyDescriptor(socket, 'bytesWritten')?.get),
-  /** A response's `write`, and what it uses. */
-  messageWrite: message.write,
-  messageSend: message._send,
-  messageWriteRaw: message._writeRaw,
 };

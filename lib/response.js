@@ -25,16 +25,6 @@ function isHttp(out) {
 }
 
 /**
- * Writes go straight to Node: nobody compresses or watches them.
- * @param {any} out
- */
-function isPlain(out) {
-  if (!(out instanceof http.OutgoingMessage) || out.write !== plain.messageWrite) return false;
-  const { _send, _writeRaw } = /** @type {any} */ (out);
-  return _send === plain.messageSend && _writeRaw === plain.messageWriteRaw;
-}
-
-/**
  * The message must not have a body: the answer to HEAD, 204 and 304.
  * @param {any} out
  */
@@ -99,7 +89,7 @@ function prepare(transfer) {
   if (bodyless) return true;
   const length = transfer.setLength ? bytes : promised(out);
   if (length === undefined) return false;
-  if (!isPlain(out)) {
+  if (!plain.isPlain(out)) {
     // What others write cannot be counted here; what we write can.
     const sum = (out[kCounted] ?? 0) + Math.max(bytes, 0);
     if (!(sum <= length)) throw errors.lengthMismatch(sum, length);
@@ -260,4 +250,4 @@ function destroy(out) {
   socket?.destroy();
 }
 
-module.exports = { isHttp, isPlain, isBodyless, prepare, forget, destroy };
+module.exports = { isHttp, isBodyless, prepare, forget, destroy };

@@ -13,6 +13,7 @@
 
 const http = require('node:http');
 const net = require('node:net');
+const { sendAtOnce } = require('./at-once');
 const { Batch } = require('./batch');
 const { whenClosed } = require('./closing');
 const errors = require('./errors');
@@ -91,6 +92,19 @@ class Channel {
       }
     }
     this.passed += byteLength(chunk, encoding);
+  }
+
+  /**
+   * Bytes have gone out past the socket's queue: a response's head, and what follows it.
+   * @param {number} bytes
+   * @param {any} message
+   * @param {number} headLength
+   */
+  sentPast(bytes, message, headLength) {
+    this.response = message;
+    this.bodyStart = this.passed + headLength;
+    this.bypassed += bytes;
+    this.passed += bytes;
   }
 
   /**
@@ -264,23 +278,28 @@ function attach(socket) {
 }
 
 /**
- * Puts a transfer's markers into the stream: in one turn, so that nothing comes between them.
+ * Sends a transfer at once, or puts its markers into the stream: in one turn, so that nothing comes between them.
  * @param {Transfer} transfer
  */
 function enqueue(transfer) {
   const { out } = transfer;
   const socket = plain.socketOf(out) ?? out;
   const channel = attach(socket);
+  // The head is made on the way. Whoever hears of it and replaces `write` gets what is written after this.
+  const { write } = out;
+  let from = sendAtOnce(transfer, socket, channel);
+  if (from === transfer.bytes) return transfer.complete();
   transfer.way = channel;
   channel.add(transfer);
   if (transfer.isHttp && !out.socket) awaitSocket(transfer);
   try {
-    let from = 0;
     while (from < transfer.bytes) {
       /** @type {Piece} */
       const piece = { transfer, from, length: Math.min(MARKER_MAX, transfer.bytes - from), known: false };
       channel.pending.push(piece);
-      out.write(markerOf(piece), (/** @type {Error | null | undefined} */ error) => onWritten(piece, error));
+      write.call(out, markerOf(piece), (/** @type {Error | null | undefined} */ error) =>
+        onWritten(piece, error),
+      );
       from += piece.length;
     }
   } catch (error) {
@@ -368,4 +387,4 @@ function channelOf(socket) {
   return socket?.[kChannel];
 }
 
-module.exports = { enqueue, isPlain, channelOf };
+module.exports = { Channel, enqueue, isPlain, channelOf };

@@ -207,6 +207,17 @@ class Transfer {
     }
   }
 
+  /**
+   * The native side has copied.
+   * @param {number} refusal the errno by which the kernel did not send, 0 if nobody asked it to: for a small file, for
+   *   one whose pages nobody may count, and on macOS
+   */
+  copied(refusal) {
+    this.method = 'copy';
+    if (refusal) this.reason = errors.errnoName(refusal);
+    else if (this.options.method === 'auto') this.reason ??= 'preferred';
+  }
+
   /** The stream's next transfer has to wait until this one is over. */
   keepsLine() {
     return !this.over && this.way?.keepsLine === true;

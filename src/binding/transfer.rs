@@ -36,12 +36,7 @@ pub fn transfer(
     report: Array<'_>,
     done: Done<'_>,
 ) -> Result<f64> {
-    let method = match method {
-        1 => Method::Sendfile,
-        2 => Method::Copy,
-        _ if Native::PREFER_COPY => Method::Copy,
-        _ => Method::Auto,
-    };
+    let method = chosen(method);
     let started = here(&env, |environment| {
         let (offset, length) = (size(offset)?, size(length)?);
         let plan = Plan { fd, source, offset, length, head, tail, method };
@@ -61,6 +56,40 @@ pub fn transfer(
     }
 }
 
+/// The part of [`transfer`] that needs no other thread, without a tail: sends what goes at once and leaves the rest.
+/// `report` holds what a callback would hear, 0 where nothing has left.
+#[napi(catch_unwind)]
+#[allow(clippy::too_many_arguments)] // as above
+pub fn send_now(
+    env: Env,
+    fd: i32,
+    source: u32,
+    offset: f64,
+    length: f64,
+    head: &[u8],
+    method: u32,
+    report: Array<'_>,
+) -> Result<()> {
+    here(&env, |environment| {
+        let (Ok(offset), Ok(length)) = (size(offset), size(length)) else { return };
+        let plan = Plan { fd, source, offset, length, head: Some(head), tail: None, method: chosen(method) };
+        let end = match attempt(environment, &plan) {
+            Ok((transfer, _)) => so_far(&transfer, End::Done),
+            Err(_) => return,
+        };
+        fill(report, &numbers(&end));
+    })
+}
+
+const fn chosen(method: u32) -> Method {
+    match method {
+        1 => Method::Sendfile,
+        2 => Method::Copy,
+        _ if Native::PREFER_COPY => Method::Copy,
+        _ => Method::Auto,
+    }
+}
+
 struct Plan<'a> {
     fd: i32,
     source: u32,
@@ -71,12 +100,13 @@ struct Plan<'a> {
     method: Method,
 }
 
-/// The job that goes on with it; `None` if it is over.
-fn start(
-    environment: &Environment,
-    plan: &Plan<'_>,
-    report: &mut [f64],
-) -> std::result::Result<Option<usize>, i32> {
+type Borrowed<'a> = Transfer<Lent<'a>, Lent<'a>>;
+
+/// A transfer, and what came of its first attempt: `None` where that might have had to wait for a disk.
+fn attempt<'a>(
+    environment: &'a Environment,
+    plan: &Plan<'a>,
+) -> std::result::Result<(Borrowed<'a>, Option<Step>), i32> {
     let socket = borrow(plan.fd)?;
     let held = environment.sources.get(&plan.source).ok_or(libc::EBADF)?;
     let mut transfer =
@@ -84,7 +114,11 @@ fn start(
             .framed(plan.head.unwrap_or_default().into(), plan.tail.unwrap_or_default().into())
             .trusting(held.local);
     let first = transfer.try_now(&Native);
-    let so_far = |end| Report {
+    Ok((transfer, first))
+}
+
+fn so_far(transfer: &Borrowed<'_>, end: End) -> Report {
+    Report {
         id: 0,
         end,
         sent: transfer.sent(),
@@ -92,7 +126,16 @@ fn start(
         waits: 0,
         copied: transfer.copies(),
         refusal: transfer.refusal(),
-    };
+    }
+}
+
+/// The job that goes on with it; `None` if it is over.
+fn start(
+    environment: &Environment,
+    plan: &Plan<'_>,
+    report: &mut [f64],
+) -> std::result::Result<Option<usize>, i32> {
+    let (transfer, first) = attempt(environment, plan)?;
     let end = match first {
         Some(Step::Done) => Some(End::Done),
         Some(Step::Failed(errno)) => Some(End::Failed(errno)),
@@ -101,13 +144,14 @@ fn start(
         Some(Step::Again | Step::Wait) | None => None,
     };
     if let Some(end) = end {
-        fill(report, &numbers(&so_far(end)));
+        fill(report, &numbers(&so_far(&transfer, end)));
         return Ok(None);
     }
+    let held = environment.sources.get(&plan.source).ok_or(libc::EBADF)?;
     // From here on the socket is another thread's too: a duplicate, so that JS may close its own at any time.
-    let mut refused = numbers(&so_far(End::Failed(0)));
+    let mut refused = numbers(&so_far(&transfer, End::Failed(0)));
     let handed = engine().and_then(|engine| {
-        let transfer = transfer.rehoused(engine.hold(socket)?, Arc::clone(&held.file));
+        let transfer = transfer.rehoused(engine.hold(borrow(plan.fd)?)?, Arc::clone(&held.file));
         // A small range that could not be sent at once has to be fetched.
         let cold = first.is_none() && plan.length <= INLINE_MAX;
         let begin = if cold { Begin::Cold } else { Begin::WhenWritable };
