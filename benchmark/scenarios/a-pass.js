@@ -1,0 +1,92 @@
+'use strict';
+
+/**
+ * pysendfile's own comparison: one connection, 64 KiB for each pass of a loop that reads and writes or has the kernel
+ * send, in Node and in C; over loopback, and over a pair of virtual cables between two network namespaces.
+ */
+
+const { spawnSync } = require('node:child_process');
+const path = require('node:path');
+const { makeFile } = require('../lib/data');
+const { has, launch } = require('../lib/processes');
+const { takeTurns } = require('../lib/rounds');
+
+const PASS = 64 * 1024;
+const MIB = 2 ** 20;
+
+module.exports = {
+  id: 'a',
+  title: 'pysendfile’s own: one connection, 64 KiB a pass',
+  baseline: 'pass-read-write',
+  main: 'cpuUs',
+  columns: [
+    { metric: 'cpuUs', title: 'CPU us/pass' },
+    { metric: 'mbPerSecond', title: 'MB/s' },
+    { metric: 'waits', title: 'waits/pass' },
+  ],
+  async run(context) {
+    const { quick, rounds = quick ? 2 : 6 } = context.options;
+    const bytes = (quick ? 64 : 512) * MIB;
+    const file = makeFile(context.directory, '64m', 'pass');
+    for (const network of ['loopback', 'veth']) {
+      const wire = network === 'veth' ? makeVeth(context) : { host: '127.0.0.1' };
+      if (!wire) continue;
+      const pairs = new Map();
+      for (const contender of context.contenders) {
+        const { host, netns, peer } = wire;
+        const sender = await contender.start({ ...context, host, netns });
+        const { port } = sender.first;
+        const reader = launch([process.execPath, path.join(__dirname, '..', 'programs', 'reader.js')], {
+          netns: peer,
+        });
+        await reader.ask();
+        await reader.ask(`${host} ${port}`);
+        pairs.set(contender.id, { sender, reader });
+      }
+      const played = await takeTurns({
+        names: [...pairs.keys()],
+        rounds,
+        warmUps: 1,
+        say: context.turn(network, rounds),
+        async play(name) {
+          const { sender, reader } = pairs.get(name);
+          await reader.ask(String(bytes));
+          const { cpuUs, wallUs, waits } = await sender.ask(`${file} ${bytes} ${PASS}`);
+          const passes = bytes / PASS;
+          return { cpuUs: cpuUs / passes, mbPerSecond: bytes / wallUs, waits: waits / passes };
+        },
+      });
+      for (const { sender, reader } of pairs.values()) await Promise.all([sender.stop(), reader.stop()]);
+      wire.remove?.();
+      context.cell({ params: { network }, ...played });
+    }
+  },
+};
+
+/** Two namespaces and the cable between them; nothing, and it was said why, where they cannot be had. */
+function makeVeth(context) {
+  if (process.getuid?.() !== 0) return context.note('veth is left out: network namespaces need root');
+  if (!has('ip')) return context.note('veth is left out: no ip on PATH (apt-get install iproute2)');
+  const [one, other] = ['s', 'r'].map((side) => `rsb${process.pid}${side}`);
+  const ip = (line) => {
+    const { status, stderr } = spawnSync('ip', line.split(' '), { encoding: 'utf8' });
+    if (status !== 0) throw new Error(stderr.trim());
+  };
+  const remove = () => {
+    process.off('exit', remove);
+    for (const name of [one, other]) spawnSync('ip', ['netns', 'del', name], { stdio: 'ignore' });
+  };
+  process.on('exit', remove);
+  try {
+    for (const name of [one, other]) ip(`netns add ${name}`);
+    ip(`link add ${one} netns ${one} type veth peer name ${other} netns ${other}`);
+    ip(`-n ${one} addr add 10.231.0.1/30 dev ${one}`);
+    ip(`-n ${other} addr add 10.231.0.2/30 dev ${other}`);
+    ip(`-n ${one} link set ${one} up`);
+    ip(`-n ${other} link set ${other} up`);
+  } catch (error) {
+    remove();
+    return context.note(`veth is left out: ${error.message}`);
+  }
+  return { host: '10.231.0.1', netns: one, peer: other, remove };
+}
