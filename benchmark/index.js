@@ -86,7 +86,9 @@ async function run(options) {
   console.log(`${result.machine.cpu}, ${result.machine.cores} cores, Linux ${result.machine.kernel}`);
   console.log(`Node ${result.machine.versions.node}, load by ${result.machine.versions.load}`);
   if (result.machine.busyBefore > 0.5) {
-    console.log(`This machine is busy (load ${result.machine.busyBefore.toFixed(1)}): figures will be rough.`);
+    console.log(
+      `This machine is busy (load ${result.machine.busyBefore.toFixed(1)}): figures will be rough.`,
+    );
   }
   for (const scenario of SCENARIOS.filter(({ id }) => options.only.includes(id))) {
     await runOne(scenario, { options, directory, result });
@@ -158,7 +160,7 @@ async function main(argv) {
   const result = await run(options);
   result.seconds = Math.round((performance.now() - began) / 1000);
   result.targets = judge(TARGETS, result);
-  print(`\n${targetTable(result.targets)}`);
+  if (result.targets.length > 0) print(`\n${targetTable(result.targets)}`);
   const name = `${result.date.slice(0, 10)}${options.quick ? '-quick' : ''}.json`;
   const out = options.out ?? path.join(RESULTS, name);
   fs.mkdirSync(path.dirname(path.resolve(out)), { recursive: true });

@@ -31,12 +31,12 @@ module.exports = {
   title: 'nginx',
   scenarios: 'cdeg',
   available: () => has('nginx') || 'not on PATH: apt-get install nginx-light',
-  async start({ root, port, directory }) {
+  async start({ root, port, directory, netns }) {
     const place = fs.mkdtempSync(path.join(directory, 'nginx-'));
     const file = path.join(place, 'nginx.conf');
     fs.writeFileSync(file, config({ root, port }));
     const command = ['nginx', '-p', place, '-c', file, '-e', 'stderr'];
-    const program = launch(command, { core: SERVER_CORE });
+    const program = launch(command, { core: SERVER_CORE, netns });
     await listening(program, port);
     return program;
   },

@@ -7,12 +7,12 @@ const { complaint, load } = require('./load');
 const { atRest, cpuBetween, cpuOf, freePort, rssOf } = require('./processes');
 
 /** Starts contenders, each on a port of its own. Those that do not start are told to `fail`. */
-async function startServers(contenders, { root, directory, user, fail }) {
+async function startServers(contenders, { root, directory, user, netns, fail }) {
   const servers = new Map();
   for (const contender of contenders) {
     const port = await freePort();
     try {
-      const program = await contender.start({ root, directory, port, user });
+      const program = await contender.start({ root, directory, port, user, netns });
       servers.set(contender.id, { id: contender.id, port, program, pid: program.pid });
     } catch (error) {
       fail(contender, error.message);

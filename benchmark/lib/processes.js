@@ -186,17 +186,24 @@ async function freePort() {
   return port;
 }
 
-/** Waits until a program accepts connections. */
+/** The connections of a process's network: `{ local, remote, state, toSend, toRead }`, ports and bytes. */
+function connectionsOf(pid) {
+  const lines = read(`/proc/${pid}/net/tcp`).split('\n').slice(1, -1);
+  return lines.map((line) => {
+    const [, local, remote, state, queues] = line.trim().split(/\s+/);
+    const [toSend, toRead] = queues.split(':').map(hex);
+    return { local: hex(local.split(':')[1]), remote: hex(remote.split(':')[1]), state, toSend, toRead };
+  });
+}
+
+const hex = (text) => Number.parseInt(text, 16);
+const LISTEN = '0A';
+
+/** Waits until a program listens on this port. */
 async function listening(program, port) {
   const end = performance.now() + 15_000;
-  for (;;) {
+  while (!connectionsOf(program.pid).some(({ local, state }) => local === port && state === LISTEN)) {
     if (program.gone) throw program.gone;
-    const socket = net.connect({ port, host: '127.0.0.1' });
-    const open = await new Promise((resolve) => {
-      socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
-    });
-    socket.destroy();
-    if (open) return;
     if (performance.now() > end) throw new Error(`${program.name} does not listen: ${program.complaints}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
@@ -210,6 +217,7 @@ module.exports = {
   cpuBetween,
   rssOf,
   atRest,
+  connectionsOf,
   freePort,
   listening,
   SERVER_CORE,

@@ -5,10 +5,10 @@
  * send, in Node and in C; over loopback, and over a pair of virtual cables between two network namespaces.
  */
 
-const { spawnSync } = require('node:child_process');
 const path = require('node:path');
 const { makeFile } = require('../lib/data');
-const { has, launch } = require('../lib/processes');
+const { makeNamespaces } = require('../lib/netns');
+const { launch } = require('../lib/processes');
 const { takeTurns } = require('../lib/rounds');
 
 const PASS = 64 * 1024;
@@ -65,28 +65,13 @@ module.exports = {
 
 /** Two namespaces and the cable between them; nothing, and it was said why, where they cannot be had. */
 function makeVeth(context) {
-  if (process.getuid?.() !== 0) return context.note('veth is left out: network namespaces need root');
-  if (!has('ip')) return context.note('veth is left out: no ip on PATH (apt-get install iproute2)');
-  const [one, other] = ['s', 'r'].map((side) => `rsb${process.pid}${side}`);
-  const ip = (line) => {
-    const { status, stderr } = spawnSync('ip', line.split(' '), { encoding: 'utf8' });
-    if (status !== 0) throw new Error(stderr.trim());
-  };
-  const remove = () => {
-    process.off('exit', remove);
-    for (const name of [one, other]) spawnSync('ip', ['netns', 'del', name], { stdio: 'ignore' });
-  };
-  process.on('exit', remove);
-  try {
-    for (const name of [one, other]) ip(`netns add ${name}`);
-    ip(`link add ${one} netns ${one} type veth peer name ${other} netns ${other}`);
-    ip(`-n ${one} addr add 10.231.0.1/30 dev ${one}`);
-    ip(`-n ${other} addr add 10.231.0.2/30 dev ${other}`);
-    ip(`-n ${one} link set ${one} up`);
-    ip(`-n ${other} link set ${other} up`);
-  } catch (error) {
-    remove();
-    return context.note(`veth is left out: ${error.message}`);
-  }
-  return { host: '10.231.0.1', netns: one, peer: other, remove };
+  const { names, remove, reason } = makeNamespaces([
+    'ip link add veth netns %1 type veth peer name veth netns %2',
+    'ip -n %1 addr add 10.231.0.1/30 dev veth',
+    'ip -n %2 addr add 10.231.0.2/30 dev veth',
+    'ip -n %1 link set veth up',
+    'ip -n %2 link set veth up',
+  ]);
+  if (reason) return context.note(`veth is left out: ${reason}`);
+  return { host: '10.231.0.1', netns: names[0], peer: names[1], remove };
 }
