@@ -4,7 +4,7 @@
 
 const { spawnSync } = require('node:child_process');
 const path = require('node:path');
-const { has, launch } = require('./processes');
+const { catches, has, launch } = require('./processes');
 
 const TOOL = has('wrk') ? 'wrk' : 'autocannon';
 const SCRIPT = path.join(__dirname, 'report.lua');
@@ -34,6 +34,7 @@ async function load({ port, path: place, connections, ms, ranges }) {
     if (ranges) args.push('--', String(ranges.size), String(ranges.length), String(ranges.seed));
     // At SIGINT it reports; its own -d knows whole seconds only.
     const program = launch(['wrk', ...args]);
+    await catches(program, 'SIGINT');
     const timer = setTimeout(() => program.child.kill('SIGINT'), ms);
     await program.ended;
     clearTimeout(timer);

@@ -107,6 +107,16 @@ class Program {
   }
 }
 
+/** Waits until a program has a handler for a signal, or has ended: before that the signal would just end it. */
+async function catches(program, signal) {
+  const bit = 1n << BigInt(os.constants.signals[signal] - 1);
+  while (!program.gone) {
+    const mask = /^SigCgt:\t([0-9a-f]+)/m.exec(read(`/proc/${program.pid}/status`))?.[1] ?? '0';
+    if (BigInt(`0x${mask}`) & bit) return;
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}
+
 /** A process and all that it has started. */
 function family(pid) {
   const found = [pid];
@@ -217,6 +227,7 @@ module.exports = {
   cpuBetween,
   rssOf,
   atRest,
+  catches,
   connectionsOf,
   freePort,
   listening,
