@@ -7,16 +7,18 @@ const { once } = require('node:events');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
+const { check } = require('../benchmark/lib/check');
 const { allContenders, contendersOf } = require('../benchmark/lib/contenders');
 const { flameGraph } = require('../benchmark/lib/flame');
 const { judge } = require('../benchmark/lib/judge');
 const { complaint, parseAutocannon, parseWrk } = require('../benchmark/lib/load');
+const { cpuBetween, cpuOf, launch } = require('../benchmark/lib/processes');
 const { takeTurns } = require('../benchmark/lib/rounds');
 const { parseCpuProfile, parsePerf } = require('../benchmark/lib/stacks');
 const { differences, ratios, spread } = require('../benchmark/lib/statistics');
 const { cellTable, targetTable } = require('../benchmark/lib/table');
 const TARGETS = require('../benchmark/targets');
-const { readAll, root, tmpPath, until } = require('./helpers');
+const { httpServer, pattern, readAll, root, tmpFile, tmpPath, until } = require('./helpers');
 
 const rounds = (metric, ...values) => values.map((value) => ({ [metric]: value }));
 
@@ -61,6 +63,12 @@ describe('figures', () => {
     expect(played.rounds).toEqual({ a: rounds('figure', 0, 1), c: rounds('figure', 0, 1) });
     expect(played.failed).toEqual({ b: 'broken' });
     expect(played.errors).toEqual({ c: '1 timeout' });
+  });
+
+  test('out of time, no further round begins, and one is always played', async () => {
+    const names = ['a', 'b'];
+    const played = await takeTurns({ names, rounds: 5, limitMs: -1, play: async () => ({ figure: 1 }) });
+    expect(played.rounds).toEqual({ a: rounds('figure', 1), b: rounds('figure', 1) });
   });
 });
 
@@ -173,6 +181,45 @@ describe('what programs print', () => {
   });
 });
 
+describe('an answer', () => {
+  const content = pattern(5000);
+  const answers = (handler) => httpServer(handler);
+
+  test('that is the file gives its length on the connection, head and all', async () => {
+    const file = tmpFile(content);
+    const { server, port, close } = await answers((_req, res) => res.end(content));
+    let written = 0;
+    server.on('connection', (socket) => socket.on('close', () => (written = socket.bytesWritten)));
+    const wire = await check(port, file, 'file');
+    await until(() => written > 0, 'the end of the connection');
+    expect(wire).toBe(written / 2); // it was asked for twice
+    await close();
+  });
+
+  test.each([
+    [
+      'with a wrong byte',
+      (res) => res.end(Buffer.concat([content.subarray(1), Buffer.from('x')])),
+      'not the file',
+    ],
+    ['too short', (res) => res.end(content.subarray(1)), 'not the file'],
+    ['of another status', (res) => res.writeHead(500).end(content), 'answers 500'],
+  ])('%s is refused', async (_name, answer, why) => {
+    const file = tmpFile(content);
+    const { port, close } = await answers((_req, res) => answer(res));
+    await expect(check(port, file, 'file')).rejects.toThrow(why);
+    await close();
+  });
+
+  test('to a range has to be that range', async () => {
+    const file = tmpFile(content);
+    const { port, close } = await answers((_req, res) => res.writeHead(206).end(content.subarray(10, 21)));
+    await check(port, file, 'file', { start: 10, end: 20 });
+    await expect(check(port, file, 'file', { start: 11, end: 21 })).rejects.toThrow('not the file');
+    await close();
+  });
+});
+
 test('every contender has the one signature', () => {
   const all = allContenders();
   expect(all.length).toBeGreaterThan(15);
@@ -251,6 +298,21 @@ if (why) console.log(`bench.test.js: a run is left out: ${why}`);
       expect(svg).toContain('prefers-color-scheme: dark');
       expect(svg).toContain('createReadStream().pipe');
     }
+  });
+
+  test('a server’s CPU time is that of all its processes', async () => {
+    const burn = `
+      while (process.cpuUsage().user < 300_000);
+      console.log(JSON.stringify(process.cpuUsage()));
+      process.stdin.resume().on('end', () => process.exit());`;
+    const parent = `require('node:child_process').spawn(process.execPath, ['-e', ${JSON.stringify(burn)}],
+      { stdio: 'inherit' });`;
+    const program = launch([process.execPath, '-e', parent]);
+    const { user, system } = await program.ask();
+    const measured = cpuBetween({ exact: 0, ticks: 0 }, cpuOf(program.pid));
+    program.child.stdin.end(); // both read it
+    await program.ended;
+    expect(measured).toBeGreaterThan((user + system) / 1000);
   });
 
   test.each(['SIGINT', 'SIGKILL'])('%s leaves no process behind', async (signal) => {

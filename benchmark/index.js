@@ -1,7 +1,7 @@
 'use strict';
 
 /**
- * `npm run bench [-- --quick]`: this package beside everything else that sends files, on this machine. README.md has what
+ * `npm run bench [-- --quick]`: this package beside everything else that sends files, on this machine. `-- --help` has what
  * can be chosen. `-- --charts FILE` draws a result, `-- --profile` shows where a server's time goes.
  */
 

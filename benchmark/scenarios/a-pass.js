@@ -26,7 +26,7 @@ module.exports = {
   ],
   async run(context) {
     const { quick, rounds = quick ? 2 : 6 } = context.options;
-    const bytes = (quick ? 64 : 512) * MIB;
+    const bytes = (quick ? 64 : 256) * MIB;
     const file = makeFile(context.directory, '64m', 'pass');
     for (const network of ['loopback', 'veth']) {
       const wire = network === 'veth' ? makeVeth(context) : { host: '127.0.0.1' };
@@ -44,6 +44,7 @@ module.exports = {
         pairs.set(contender.id, { sender, reader });
       }
       const played = await takeTurns({
+        limitMs: 20_000,
         names: [...pairs.keys()],
         rounds,
         warmUps: 1,

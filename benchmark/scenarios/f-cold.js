@@ -48,6 +48,7 @@ module.exports = {
       const servers = await startServers(context.contenders, { ...context, root, user: uid });
       const client = launch([process.execPath, CLIENT]);
       const played = await takeTurns({
+        limitMs: 30_000,
         names: [...servers.keys()],
         rounds,
         say: context.turn(user, rounds),

@@ -35,6 +35,7 @@ module.exports = {
     const range = { start: 7 * MIB + 4321, end: 8 * MIB + 4320 };
     const { wires, failed } = await checkServers(servers, { file, place: size, range });
     const played = await takeTurns({
+      limitMs: 45_000,
       names: [...wires.keys()],
       rounds,
       warmUps: quick ? 0 : 1,
