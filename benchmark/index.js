@@ -149,8 +149,20 @@ async function runOne(scenario, { options, directory, result }) {
   });
 }
 
+/** Options; what cannot be understood ends this, with what can. */
+function understand(argv) {
+  try {
+    const options = readOptions(argv);
+    contendersOf('c', options.contenders);
+    return options;
+  } catch (error) {
+    console.error(`${error.message}\n\n${HELP}`);
+    process.exit(2);
+  }
+}
+
 async function main(argv) {
-  const options = readOptions(argv);
+  const options = understand(argv);
   if (options.help) return console.log(HELP);
   if (options.charts) return require('./charts').draw(options.charts);
   if (process.platform !== 'linux') {

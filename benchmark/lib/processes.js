@@ -22,7 +22,8 @@ const TICK_MS = 1000 / Number(spawnSync('getconf', ['CLK_TCK'], { encoding: 'utf
 
 const running = new Set();
 process.on('exit', () => {
-  for (const each of running) each.child.kill('SIGKILL');
+  // Not SIGKILL: nginx has a worker to end.
+  for (const each of running) each.child.kill('SIGTERM');
 });
 
 /** This process, and what it starts without being told a core, leaves the server's core alone. */
@@ -225,6 +226,7 @@ module.exports = {
   launch,
   cpuOf,
   cpuBetween,
+  family,
   rssOf,
   atRest,
   catches,
