@@ -18,7 +18,8 @@ const { parseCpuProfile, parsePerf } = require('../benchmark/lib/stacks');
 const { differences, ratios, spread } = require('../benchmark/lib/statistics');
 const { cellTable, targetTable } = require('../benchmark/lib/table');
 const TARGETS = require('../benchmark/targets');
-const { httpServer, pattern, readAll, root, tmpFile, tmpPath, until } = require('./helpers');
+const { pattern, readAll, root, tmpFile, tmpPath, until } = require('./helpers');
+const { httpServer } = require('./http-client');
 
 const rounds = (metric, ...values) => values.map((value) => ({ [metric]: value }));
 
@@ -183,17 +184,15 @@ describe('what programs print', () => {
 
 describe('an answer', () => {
   const content = pattern(5000);
-  const answers = (handler) => httpServer(handler);
 
   test('that is the file gives its length on the connection, head and all', async () => {
     const file = tmpFile(content);
-    const { server, port, close } = await answers((_req, res) => res.end(content));
+    const { server, port } = await httpServer((_req, res) => res.end(content));
     let written = 0;
     server.on('connection', (socket) => socket.on('close', () => (written = socket.bytesWritten)));
     const wire = await check(port, file, 'file');
     await until(() => written > 0, 'the end of the connection');
     expect(wire).toBe(written / 2); // it was asked for twice
-    await close();
   });
 
   test.each([
@@ -206,17 +205,15 @@ describe('an answer', () => {
     ['of another status', (res) => res.writeHead(500).end(content), 'answers 500'],
   ])('%s is refused', async (_name, answer, why) => {
     const file = tmpFile(content);
-    const { port, close } = await answers((_req, res) => answer(res));
+    const { port } = await httpServer((_req, res) => answer(res));
     await expect(check(port, file, 'file')).rejects.toThrow(why);
-    await close();
   });
 
   test('to a range has to be that range', async () => {
     const file = tmpFile(content);
-    const { port, close } = await answers((_req, res) => res.writeHead(206).end(content.subarray(10, 21)));
+    const { port } = await httpServer((_req, res) => res.writeHead(206).end(content.subarray(10, 21)));
     await check(port, file, 'file', { start: 10, end: 20 });
     await expect(check(port, file, 'file', { start: 11, end: 21 })).rejects.toThrow('not the file');
-    await close();
   });
 });
 

@@ -77,7 +77,7 @@ async function warmUp(context, servers, path) {
 
 /** The middle one is what the figures stand on. autocannon knows whole seconds only. */
 function plan({ quick, rounds }, connections) {
-  const short = TOOL === 'wrk' ? 250 : 1000;
+  const short = TOOL === 'wrk' ? 200 : 1000;
   if (quick) return { rounds: rounds ?? 2, ms: short };
   if (connections === 32) return { rounds: rounds ?? 5, ms: Math.max(short, 400) };
   return { rounds: rounds ?? 3, ms: short };

@@ -32,7 +32,7 @@ const SMALL_BUFFERS = [
 ];
 /** With so many there is time for a few contenders only. */
 const MANY = 2000;
-const WITH_MANY = ['transfer', 'pipe', 'sirv', 'nginx'];
+const WITH_MANY = ['transfer', 'pipe', 'nginx'];
 
 module.exports = {
   id: 'e',

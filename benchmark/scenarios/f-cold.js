@@ -15,7 +15,7 @@ const { takeTurns } = require('../lib/rounds');
 const { bytesOf } = require('../lib/sizes');
 
 const CLIENT = path.join(__dirname, '..', 'programs', 'fetch.js');
-const SIZE = '1m';
+const SIZE = '4m';
 const CONNECTIONS = 16;
 const NOBODY = 65534;
 
@@ -37,7 +37,7 @@ module.exports = {
     if (inMemory(context.directory)) return context.note('left out: no file system on a disk was found');
     const root = path.join(context.directory, 'cold');
     fs.mkdirSync(root);
-    const names = Array.from({ length: quick ? 64 : 256 }, (_, i) => `${i}`);
+    const names = Array.from({ length: quick ? 16 : 64 }, (_, i) => `${i}`);
     const [first, ...others] = names.map((name) => path.join(root, name));
     makeFile(root, SIZE, names[0]);
     for (const file of others) fs.copyFileSync(first, file);

@@ -23,7 +23,7 @@ module.exports = {
     { metric: 'rssMb', title: 'RSS MB' },
   ],
   async run(context) {
-    const { quick, rounds = quick ? 1 : 5 } = context.options;
+    const { quick, rounds = quick ? 1 : 4 } = context.options;
     const size = quick ? '64m' : '1g';
     const connections = 32;
     const root = path.join(context.directory, 'ranges');
