@@ -284,6 +284,8 @@ if (why) console.log(`bench.test.js: a run is left out: ${why}`);
       expect(cell.rounds[id][0].requestsPerSecond).toBeGreaterThan(0);
       expect(cell.rounds[id][0].cpuUs).toBeGreaterThan(0);
     }
+    expect(cell.summary.transfer.cpuUs).toMatchObject({ median: cell.rounds.transfer[0].cpuUs, n: 1 });
+    expect(cell.summary.pipe['cpuUs / pipe'].median).toBe(1);
     expect(cellTable(scenario, cell)).toContain('createReadStream().pipe');
     // Nothing of the directory it ran in.
     expect(JSON.stringify(result)).not.toContain(os.tmpdir());

@@ -14,6 +14,7 @@ const { judge } = require('./lib/judge');
 const { describeMachine } = require('./lib/machine');
 const { stepAside } = require('./lib/processes');
 const { bytesOf } = require('./lib/sizes');
+const { ratios, series, spread } = require('./lib/statistics');
 const { cellTable, targetTable } = require('./lib/table');
 const TARGETS = require('./targets');
 
@@ -113,6 +114,25 @@ function print(text) {
   console.log(text);
 }
 
+/** Each contender's medians with their quartiles, and those of its ratios to the baseline. */
+function summaryOf({ columns, baseline, main }, { rounds }) {
+  return Object.fromEntries(
+    Object.entries(rounds).map(([id, played]) => {
+      const figures = columns.map(({ metric }) => [metric, spread(series(played, metric))]);
+      const ratio = spread(ratios(played, rounds[baseline], main));
+      return [id, { ...Object.fromEntries(figures), [`${main} / ${baseline}`]: ratio }];
+    }),
+  );
+}
+
+/** As JSON: six digits say all that a measurement knows. */
+const textOf = (result) =>
+  JSON.stringify(
+    result,
+    (_key, value) => (typeof value === 'number' ? Number(value.toPrecision(6)) : value),
+    1,
+  );
+
 async function runOne(scenario, { options, directory, result }) {
   const { id, title, baseline, main, columns } = scenario;
   print(`\n== ${id}: ${title}`);
@@ -125,6 +145,9 @@ async function runOne(scenario, { options, directory, result }) {
     if (available !== true) leaveOut(contender, available);
     return available === true;
   });
+  for (const { id: name, version } of contenders) {
+    if (version) result.machine.versions[name] = version;
+  }
   const titles = Object.fromEntries(contenders.map((contender) => [contender.id, contender.title]));
   const record = { id, title, baseline, main, columns, titles, cells: [] };
   result.scenarios.push(record);
@@ -143,7 +166,7 @@ async function runOne(scenario, { options, directory, result }) {
       result.notes.push(`${id}: ${text}`);
     },
     cell(cell) {
-      record.cells.push(cell);
+      record.cells.push({ ...cell, summary: summaryOf(record, cell) });
       print(cellTable(record, cell));
     },
   });
@@ -176,7 +199,7 @@ async function main(argv) {
   const name = `${result.date.slice(0, 10)}${options.quick ? '-quick' : ''}.json`;
   const out = options.out ?? path.join(RESULTS, name);
   fs.mkdirSync(path.dirname(path.resolve(out)), { recursive: true });
-  fs.writeFileSync(out, `${JSON.stringify(result, null, 1)}\n`);
+  fs.writeFileSync(out, `${textOf(result)}\n`);
   const shown = path.relative(process.cwd(), out);
   console.log(`\n${clock()} written to ${shown}; its charts: npm run bench -- --charts ${shown}`);
 }

@@ -11,6 +11,7 @@ let binary;
 
 module.exports = {
   title: 'Bun',
+  version: PACKAGE.version,
   scenarios: 'cdg',
   available() {
     if (process.platform !== 'linux' || process.arch !== 'x64') return 'had for linux x64 only';

@@ -11,6 +11,7 @@ const directory = path.join(__dirname, '..', 'contenders');
  * @typedef {object} Contender
  * @property {string} id its file's name
  * @property {string} title
+ * @property {string} [version] where it is no package that npm has installed
  * @property {string} scenarios the letters of those it takes part in
  * @property {() => true | string} available or why it is not, and how it is had
  * @property {(context: any) => Promise<any>} start a `Program`, which has a pid and can be stopped
