@@ -3,6 +3,7 @@
 /** Network namespaces of the benchmark's own: gone with this process. They need root and iproute2. */
 
 const { spawnSync } = require('node:child_process');
+const fs = require('node:fs');
 const { has } = require('./processes');
 
 /**
@@ -14,6 +15,7 @@ const { has } = require('./processes');
 function makeNamespaces(commands) {
   if (process.getuid?.() !== 0) return { reason: 'network namespaces need root' };
   if (!has('ip')) return { reason: 'no ip on PATH: apt-get install iproute2' };
+  removeStale();
   const names = [1, 2].map((number) => `rsb${process.pid}-${number}`);
   const remove = () => {
     process.off('exit', remove);
@@ -29,6 +31,14 @@ function makeNamespaces(commands) {
     }
   }
   return { names, remove };
+}
+
+/** Those of a benchmark that was killed. */
+function removeStale() {
+  const { stdout } = spawnSync('ip', ['netns', 'list'], { encoding: 'utf8' });
+  for (const [name, pid] of stdout.matchAll(/^rsb(\d+)-\d/gm)) {
+    if (!fs.existsSync(`/proc/${pid}`)) spawnSync('ip', ['netns', 'del', name], { stdio: 'ignore' });
+  }
 }
 
 module.exports = { makeNamespaces };
