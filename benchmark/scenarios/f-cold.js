@@ -33,7 +33,7 @@ module.exports = {
     { metric: 'leftInMemory', title: 'still cached' },
   ],
   async run(context) {
-    const { quick, rounds = quick ? 1 : 3 } = context.options;
+    const { quick, rounds = quick ? 1 : 5 } = context.options;
     if (inMemory(context.directory)) return context.note('left out: no file system on a disk was found');
     const root = path.join(context.directory, 'cold');
     fs.mkdirSync(root);
