@@ -57,7 +57,8 @@ function whyNoPerf(directory) {
 
 async function serve({ contender, directory, size, connections }, nodeArgs) {
   const port = await freePort();
-  const program = await contender.start({ root: directory, directory, port, nodeArgs });
+  // V8 logs into the directory that it runs in.
+  const program = await contender.start({ root: directory, directory, cwd: directory, port, nodeArgs });
   await load({ port, path: size, connections, ms: 1500 }); // compiled by now
   return { port, program };
 }

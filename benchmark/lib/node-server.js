@@ -28,10 +28,10 @@ function nodeServer(file, { title, scenarios, handler, needs = [], node = 18, re
     return missing.length === 0 || `not installed: npm install ${missing.join(' ')}`;
   }
 
-  async function start({ root, port, user, netns, nodeArgs = [] }) {
+  async function start({ root, port, user, netns, cwd, nodeArgs = [] }) {
     const args = [...nodeArgs, ...(register ? ['-r', REGISTER] : []), SERVE, file];
     const command = [process.execPath, ...args, JSON.stringify({ root, port })];
-    const program = launch(command, { core: SERVER_CORE, user, netns });
+    const program = launch(command, { core: SERVER_CORE, user, netns, cwd });
     await listening(program, port);
     return program;
   }
