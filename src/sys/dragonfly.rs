@@ -4,8 +4,8 @@
 //! * The order is file, socket. The socket has to be a connected stream, the file a regular one.
 //! * `*sbytes` is copied out on the way back from every error, but errors of the argument checks (`EBADF`, `EINVAL`,
 //!   `ENOTCONN`) come before it is set: then it holds whatever lay on the kernel's stack, and a 0 put there before the
-//!   call does not survive. It counts on success and beside the errnos of a running transfer, and there too only if
-//!   it is a number that this call can have sent.
+//!   call does not survive. It counts on success and beside the errnos of a running transfer (those of a connection
+//!   that breaks are among them), and there too only if it is a number that this call can have sent.
 //! * A length of 0 is the rest of the file.
 //! * No `sf_hdtr`: past the first page the kernel subtracts the headers from the length of the file, so the last file
 //!   bytes would be missing and the trailers would stand too early.
@@ -55,7 +55,7 @@ impl Kernel for DragonFly {
         let errno = if result == 0 { 0 } else { posix::errno() };
         let count = u64::try_from(sbytes).ok().filter(|&count| count <= call.nbytes);
         match (errno, count) {
-            (0 | libc::EAGAIN | libc::EINTR | libc::EBUSY | libc::EPIPE | libc::EIO, Some(count)) => {
+            (errno, Some(count)) if errno == 0 || is_of_running_transfer(errno) => {
                 Outcome::partial(count, errno)
             }
             // Success with a count that cannot be: how far the file went is not known, and a 0 would claim its end.
@@ -63,6 +63,28 @@ impl Kernel for DragonFly {
             _ => Outcome::failed(errno),
         }
     }
+}
+
+/// Not one of the argument checks': it comes once the count is set. A socket's pending error is told with the bytes
+/// that went out before it.
+const fn is_of_running_transfer(errno: i32) -> bool {
+    matches!(
+        errno,
+        libc::EAGAIN
+            | libc::EINTR
+            | libc::EBUSY
+            | libc::EPIPE
+            | libc::EIO
+            | libc::ENOBUFS
+            | libc::ECONNRESET
+            | libc::ECONNABORTED
+            | libc::ECONNREFUSED
+            | libc::ETIMEDOUT
+            | libc::EHOSTDOWN
+            | libc::EHOSTUNREACH
+            | libc::ENETDOWN
+            | libc::ENETUNREACH
+    )
 }
 
 #[cfg(test)]
@@ -104,7 +126,7 @@ mod tests {
 
     #[test]
     fn the_errnos_of_a_running_transfer_keep_their_bytes() {
-        for errno in [libc::EINTR, libc::EBUSY, libc::EPIPE, libc::EIO] {
+        for errno in [libc::EINTR, libc::EBUSY, libc::EPIPE, libc::EIO, libc::ECONNRESET, libc::ETIMEDOUT] {
             assert_eq!(outcome(Answer::failed(errno, Some(7))), Outcome::partial(7, errno));
         }
     }
