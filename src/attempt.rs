@@ -81,6 +81,13 @@ pub fn attempt<K: Kernel>(kernel: &K, request: &Request<'_>) -> Tally {
             in_three_steps(kernel, request, &plan, &headers, &trailers)
         }
     });
+    if tally.total() == 0 && !request.sized && matches!(tally.errno, libc::ENOTSOCK | libc::EACCES) {
+        // Some kernels look at other things first, or have another word for a descriptor that is open the wrong way.
+        return match kernel.check_modes(request.out, request.input) {
+            Err(errno) => Tally::failed(errno),
+            Ok(()) => tally,
+        };
+    }
     match plan.position {
         Some(position) if tally.file > 0 => {
             // The bytes are out: a position that cannot be set must not hide them.

@@ -610,6 +610,34 @@ mod one_call_for_all {
     }
 }
 
+mod wrong_descriptors {
+    use super::*;
+
+    #[test]
+    fn another_word_for_one_open_the_wrong_way_is_ebadf() {
+        for errno in [libc::ENOTSOCK, libc::EACCES] {
+            let kernel = plain([failed(errno)]).with_modes(Err(EBADF));
+            assert_eq!(TEN.of(&kernel).result(), Err(EBADF));
+            assert_eq!(kernel.asked(), [file(100, 10), Modes]);
+        }
+    }
+
+    #[test]
+    fn of_one_open_the_right_way_the_word_stands() {
+        for errno in [libc::ENOTSOCK, libc::EACCES] {
+            assert_eq!(TEN.of(&plain([failed(errno)])).result(), Err(errno));
+            assert_eq!(TEN.of(&plain([Outcome::partial(3, errno)])).result(), Ok(3));
+        }
+    }
+
+    #[test]
+    fn who_vouches_for_the_length_vouches_for_them_too() {
+        let kernel = plain([failed(libc::ENOTSOCK)]);
+        assert_eq!(Ask { sized: true, ..TEN }.of(&kernel).result(), Err(libc::ENOTSOCK));
+        assert_eq!(kernel.asked(), [file(100, 10)]);
+    }
+}
+
 /// What a call may do: take some bytes, with or without an errno beside them, or none.
 fn fate() -> impl Strategy<Value = Outcome> {
     prop_oneof![
