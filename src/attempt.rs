@@ -1,7 +1,9 @@
 //! One attempt at sending headers, a range of a file and trailers: the same on every OS.
 //!
 //! Each of the three is tried once, in order, and the next is begun only when the one before is out whole. What went
-//! out is counted part by part, so that the caller knows where to go on whatever happened.
+//! out is counted part by part, so that the caller knows where to go on whatever happened. Kernels that can send all
+//! three by one call get the headers and the file: behind a file that has just become shorter the trailers would stand
+//! in the place of its bytes.
 
 use std::os::fd::BorrowedFd;
 
@@ -74,13 +76,7 @@ pub fn attempt<K: Kernel>(kernel: &K, request: &Request<'_>) -> Tally {
         Ok(plan) => plan,
         Err(errno) => return Tally::failed(errno),
     };
-    let tally = signal::quietly(|| {
-        if K::VECTORED {
-            in_one_call(kernel, request, &plan, &headers, &trailers)
-        } else {
-            in_three_steps(kernel, request, &plan, &headers, &trailers)
-        }
-    });
+    let tally = signal::quietly(|| in_three_steps(kernel, request, &plan, &headers, &trailers));
     if tally.total() == 0 && !request.sized && matches!(tally.errno, libc::ENOTSOCK | libc::EACCES) {
         // Some kernels look at other things first, or have another word for a descriptor that is open the wrong way.
         return match kernel.check_modes(request.out, request.input) {
@@ -150,9 +146,11 @@ fn in_three_steps<K: Kernel>(
     trailers: &[&[u8]],
 ) -> Tally {
     let mut tally = Tally::default();
-    if !headers.is_empty() {
+    let (apart, along): (&[&[u8]], &[&[u8]]) =
+        if K::VECTORED && plan.nbytes > 0 { (&[], headers) } else { (headers, &[]) };
+    if !apart.is_empty() {
         let more = plan.nbytes > 0 || !trailers.is_empty();
-        let (outcome, whole) = send_all(kernel, request.out, headers, more);
+        let (outcome, whole) = send_all(kernel, request.out, apart, more);
         tally.headers = outcome.sent;
         tally.errno = outcome.errno;
         if !whole {
@@ -168,58 +166,29 @@ fn in_three_steps<K: Kernel>(
                 input: request.input,
                 offset: plan.offset,
                 nbytes: plan.nbytes,
-                headers: &[],
-                trailers: &[],
+                headers: along,
                 flags: request.flags,
             })
         });
-        tally.file = outcome.sent;
+        let in_headers = outcome.sent.min(length(along));
+        tally.headers += in_headers;
+        tally.file = outcome.sent - in_headers;
         tally.errno = outcome.errno;
         // Whoever vouches for the file's length wants nothing in the place of bytes that are missing.
-        let at_end = outcome.sent == 0 && outcome.errno == 0 && !request.sized;
-        ended = at_end || (plan.whole && outcome.sent == plan.nbytes);
+        let at_end = outcome == Outcome::default() && along.is_empty() && !request.sized;
+        ended = at_end || (plan.whole && tally.file == plan.nbytes);
     }
     if ended && !trailers.is_empty() {
         let (outcome, _) = send_all(kernel, request.out, trailers, false);
         tally.trailers = outcome.sent;
         tally.errno = outcome.errno;
     }
-    if tally.headers > 0 && tally.headers == tally.total() && (plan.nbytes > 0 || !trailers.is_empty()) {
+    let promised = !apart.is_empty() && (plan.nbytes > 0 || !trailers.is_empty());
+    if promised && tally.headers > 0 && tally.headers == tally.total() {
         // The headers went out with the promise that more follows, and nothing did.
         kernel.flush(request.out);
     }
     tally
-}
-
-fn in_one_call<K: Kernel>(
-    kernel: &K,
-    request: &Request<'_>,
-    plan: &Plan,
-    headers: &[&[u8]],
-    trailers: &[&[u8]],
-) -> Tally {
-    if plan.nbytes == 0 && headers.is_empty() && trailers.is_empty() {
-        return Tally::default();
-    }
-    let outcome = persist(|| {
-        kernel.sendfile(&Call {
-            out: request.out,
-            input: request.input,
-            offset: plan.offset,
-            nbytes: plan.nbytes,
-            headers,
-            trailers: if plan.whole { trailers } else { &[] },
-            flags: request.flags,
-        })
-    });
-    let in_headers = outcome.sent.min(length(headers));
-    let in_file = (outcome.sent - in_headers).min(plan.nbytes);
-    Tally {
-        headers: in_headers,
-        file: in_file,
-        trailers: outcome.sent - in_headers - in_file,
-        errno: outcome.errno,
-    }
 }
 
 /// Sends buffers, as many at once as the kernel takes. Says too whether all went out.

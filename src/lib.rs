@@ -23,6 +23,8 @@ pub mod sys;
 pub mod transfer;
 
 #[cfg(test)]
+mod kernels;
+#[cfg(test)]
 mod scripted;
 #[cfg(test)]
 #[cfg_attr(shuttle, allow(dead_code))]

@@ -32,7 +32,7 @@ impl Shape for Positioned {
     const NULL_OFFSET: bool = true;
 }
 
-/// Takes headers and trailers too.
+/// Takes headers too.
 pub struct Vectored;
 impl Shape for Vectored {
     const VECTORED: bool = true;
@@ -41,7 +41,7 @@ impl Shape for Vectored {
 /// What was asked of a kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked {
-    /// sendfile without headers, trailers and flags: offset and length.
+    /// sendfile without headers and flags: offset and length.
     File(Option<u64>, u64),
     /// sendfile with some of them.
     Vector {
@@ -51,8 +51,6 @@ pub enum Asked {
         offset: Option<u64>,
         /// How much.
         nbytes: u64,
-        /// The trailers, joined.
-        trailers: Vec<u8>,
         /// The OS's flags.
         flags: i32,
     },
@@ -146,16 +144,14 @@ impl<S: Shape> Kernel for Scripted<S> {
     const CLAMP: bool = S::CLAMP;
 
     fn sendfile(&self, call: &Call<'_>) -> Outcome {
-        let &Call { offset, nbytes, headers, trailers, flags, .. } = call;
-        assert!(nbytes <= S::MAX);
-        assert!(headers.iter().chain(trailers).all(|buffer| !buffer.is_empty()));
-        if headers.is_empty() && trailers.is_empty() && flags == 0 {
-            assert_ne!(nbytes, 0);
+        let &Call { offset, nbytes, headers, flags, .. } = call;
+        assert!(nbytes > 0 && nbytes <= S::MAX);
+        assert!(headers.iter().all(|buffer| !buffer.is_empty()));
+        if headers.is_empty() && flags == 0 {
             return self.answer(Asked::File(offset, nbytes));
         }
-        assert!(S::VECTORED || headers.is_empty() && trailers.is_empty());
-        let (headers, trailers) = (headers.concat(), trailers.concat());
-        self.answer(Asked::Vector { headers, offset, nbytes, trailers, flags })
+        assert!(S::VECTORED || headers.is_empty());
+        self.answer(Asked::Vector { headers: headers.concat(), offset, nbytes, flags })
     }
 
     fn send(&self, _: BorrowedFd<'_>, buffers: &[&[u8]], more: bool) -> Outcome {
@@ -255,7 +251,7 @@ impl<S: Shape> Kernel for Wire<S> {
     fn sendfile(&self, call: &Call<'_>) -> Outcome {
         let range = self.range(call.offset.unwrap_or(self.position.get()), call.nbytes);
         let headers = call.headers.concat();
-        let outcome = self.take(&[&headers, range, &call.trailers.concat()].concat());
+        let outcome = self.take(&[&headers, range].concat());
         if call.offset.is_none() {
             let of_file = outcome.sent.saturating_sub(headers.len() as u64).min(range.len() as u64);
             self.position.set(self.position.get() + of_file);

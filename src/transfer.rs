@@ -282,8 +282,7 @@ impl<O: AsFd, F: AsFd> Transfer<O, F> {
         let done = self.file_sent();
         let length = (self.length - done).min(left);
         let whole = done + length == self.length;
-        // A kernel that takes all three at once may put the tail in the place of bytes that are missing.
-        let tail = if whole && (length == 0 || !K::VECTORED) { self.tail_left() } else { &[] };
+        let tail = if whole { self.tail_left() } else { &[] };
         let tally = attempt(
             kernel,
             &Request {

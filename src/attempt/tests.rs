@@ -507,9 +507,9 @@ mod position_of_the_file {
     }
 
     #[test]
-    fn it_moves_by_the_file_bytes_of_one_call_for_all() {
-        for (total, to) in [(3, None), (4, None), (5, Some(71)), (14, Some(80)), (16, Some(80))] {
-            let kernel = Scripted::<Vectored>::new([sent(total)]).at(Ok(70));
+    fn it_moves_by_the_file_bytes_of_one_call_for_headers_too() {
+        for (total, to) in [(3, None), (4, None), (5, Some(71)), (14, Some(80))] {
+            let kernel = Scripted::<Vectored>::new([sent(total), failed(EAGAIN)]).at(Ok(70));
             HERE.of(&kernel);
             let moved = kernel.asked().into_iter().find_map(|asked| match asked {
                 Seek(to) => Some(to),
@@ -538,49 +538,52 @@ mod flags {
         }
         let kernel = Scripted::<Flagged>::new([sent(10)]);
         Ask { flags: 5, ..TEN }.of(&kernel);
-        let wanted =
-            Asked::Vector { headers: vec![], offset: Some(100), nbytes: 10, trailers: vec![], flags: 5 };
+        let wanted = Asked::Vector { headers: vec![], offset: Some(100), nbytes: 10, flags: 5 };
         assert_eq!(kernel.asked(), [wanted]);
     }
 }
 
-mod one_call_for_all {
+mod headers_in_the_same_call {
     use super::*;
 
-    fn vectored(outcome: Outcome) -> Scripted<Vectored> {
-        Scripted::new([outcome])
+    fn vectored(answers: impl IntoIterator<Item = Outcome>) -> Scripted<Vectored> {
+        Scripted::new(answers)
+    }
+
+    fn call(nbytes: u64) -> Asked {
+        Asked::Vector { headers: b"head".to_vec(), offset: Some(100), nbytes, flags: 0 }
     }
 
     #[test]
-    fn all_three_go_with_it() {
-        let kernel = vectored(sent(18));
-        FRAMED.of(&kernel);
-        let call = Asked::Vector {
-            headers: b"head".to_vec(),
-            offset: Some(100),
-            nbytes: 10,
-            trailers: b"tail".to_vec(),
-            flags: 0,
-        };
-        assert_eq!(kernel.asked(), [Modes, Size, call]);
+    fn they_go_with_the_file_and_the_trailers_after_it() {
+        let kernel = vectored([sent(14), sent(4)]);
+        assert_eq!(FRAMED.of(&kernel), tally(4, 10, 4, 0));
+        assert_eq!(kernel.asked(), [Modes, Size, call(10), send(b"tail", false)]);
     }
 
     #[test]
-    fn the_count_is_split_at_the_borders() {
-        let borders = [
-            (0, (0, 0, 0)),
-            (1, (1, 0, 0)),
-            (4, (4, 0, 0)),
-            (5, (4, 1, 0)),
-            (14, (4, 10, 0)),
-            (15, (4, 10, 1)),
-            (18, (4, 10, 4)),
-        ];
-        for (total, (headers, file, trailers)) in borders {
-            for errno in [0, EAGAIN] {
-                let result = FRAMED.of(&vectored(Outcome::partial(total, errno)));
-                assert_eq!(result, tally(headers, file, trailers, errno));
+    fn without_a_file_they_go_alone() {
+        let kernel = vectored([sent(4), sent(4)]);
+        assert_eq!(Ask { nbytes: Some(0), ..FRAMED }.of(&kernel), tally(4, 0, 4, 0));
+        assert_eq!(kernel.asked(), [Modes, send(b"head", true), send(b"tail", false)]);
+    }
+
+    #[test]
+    fn the_count_is_split_where_they_end() {
+        for (total, (headers, file)) in [(0, (0, 0)), (1, (1, 0)), (4, (4, 0)), (5, (4, 1)), (13, (4, 9))] {
+            for errno in [EAGAIN, EIO] {
+                let result = FRAMED.of(&vectored([Outcome::partial(total, errno)]));
+                assert_eq!(result, tally(headers, file, 0, errno));
             }
+        }
+    }
+
+    #[test]
+    fn trailers_do_not_stand_in_the_place_of_missing_bytes() {
+        for (total, (headers, file)) in [(0, (0, 0)), (4, (4, 0)), (13, (4, 9))] {
+            let kernel = vectored([sent(total)]);
+            assert_eq!(FRAMED.of(&kernel), tally(headers, file, 0, 0));
+            assert_eq!(kernel.asked(), [Modes, Size, call(10)]);
         }
     }
 
@@ -593,19 +596,19 @@ mod one_call_for_all {
         }
         let kernel = Scripted::<Small>::new([sent(10)]);
         assert_eq!(FRAMED.of(&kernel), tally(4, 6, 0, 0));
-        let call = Asked::Vector {
-            headers: b"head".to_vec(),
-            offset: Some(100),
-            nbytes: 6,
-            trailers: vec![],
-            flags: 0,
-        };
-        assert_eq!(kernel.asked(), [Modes, Size, call]);
+        assert_eq!(kernel.asked(), [Modes, Size, call(6)]);
+    }
+
+    #[test]
+    fn they_promise_nothing() {
+        let kernel = vectored([sent(4)]);
+        FRAMED.of(&kernel);
+        assert_eq!(kernel.asked(), [Modes, Size, call(10)]);
     }
 
     #[test]
     fn an_interrupt_before_the_first_byte_is_tried_again() {
-        let kernel = Scripted::<Vectored>::new([failed(EINTR), sent(18)]);
+        let kernel = vectored([failed(EINTR), sent(14), sent(4)]);
         assert_eq!(FRAMED.of(&kernel), tally(4, 10, 4, 0));
     }
 }

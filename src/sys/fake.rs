@@ -3,22 +3,25 @@
 //! Each module bears the names and signatures that the libc crate has for its target. A call is read the way a kernel
 //! reads it (what pointers point at is copied in), noted, and handed to the script that the calling thread has
 //! installed; the answer says what to return, which errno to leave and which count to write, if any. A script is any
-//! closure: it may answer by heart, or do the work on the descriptors that it is given.
+//! closure: it may answer by heart, or do the work on the descriptors that it is given. The latter is what a module's
+//! `boot` installs: an emulated kernel, with that kernel's checks, counts and bugs, over real sockets and files.
 
 use std::cell::RefCell;
 use std::fs::File;
-use std::io::Write;
-use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::thread::LocalKey;
 
 use super::Call;
+use crate::testing::Temp;
 
 pub mod aix;
 pub mod apple;
 pub mod dragonfly;
 pub mod freebsd;
 pub mod freebsdlike;
+pub mod linux;
+pub mod machine;
 pub mod solarish;
 
 /// What a kernel does at the end of a call.
@@ -36,6 +39,11 @@ impl<N> Answer<N> {
     /// The call returns `returns` and writes a count.
     pub fn done(returns: isize, count: N) -> Self {
         Self { returns, errno: 0, count: Some(count) }
+    }
+
+    /// The call returns `returns`, writes a count and leaves an errno of long ago, as calls may.
+    pub fn stale(returns: isize, count: N) -> Self {
+        Self { returns, errno: libc::EIO, count: Some(count) }
     }
 
     /// The call returns -1 and may write a count all the same.
@@ -90,10 +98,25 @@ fn answer<C, A>(slot: &'static LocalKey<Slot<C, A>>, call: C) -> A {
     })
 }
 
+fn is_installed<C, A>(slot: &'static LocalKey<Slot<C, A>>) -> bool {
+    slot.with_borrow(Option::is_some)
+}
+
 fn leave_errno(errno: i32) {
     // SAFETY: the address is the calling thread's own errno.
-    unsafe { *libc::__errno_location() = errno };
+    unsafe { *errno_location() = errno };
 }
+
+#[cfg(target_os = "aix")]
+use libc::_Errno as errno_location;
+#[cfg(any(target_os = "illumos", target_os = "solaris"))]
+use libc::___errno as errno_location;
+#[cfg(any(target_os = "android", target_os = "netbsd", target_os = "openbsd"))]
+use libc::__errno as errno_location;
+#[cfg(any(target_os = "linux", target_os = "dragonfly"))]
+use libc::__errno_location as errno_location;
+#[cfg(any(target_vendor = "apple", target_os = "freebsd"))]
+use libc::__error as errno_location;
 
 /// A file and a connected stream to send it over.
 pub struct Bench {
@@ -110,12 +133,7 @@ impl Bench {
     #[must_use]
     pub fn new(contents: &[u8]) -> Self {
         let (out, peer) = UnixStream::pair().unwrap();
-        // SAFETY: the name is a C string that lives for ever.
-        let fd = unsafe { libc::memfd_create(c"bench".as_ptr(), libc::MFD_CLOEXEC) };
-        assert!(fd >= 0);
-        // SAFETY: the kernel has just made `fd` and nobody else knows it.
-        let mut input = File::from(unsafe { OwnedFd::from_raw_fd(fd) });
-        input.write_all(contents).unwrap();
+        let input = Temp::of(contents).open();
         Self { out, peer, input }
     }
 
@@ -128,8 +146,10 @@ impl Bench {
             offset: Some(offset),
             nbytes,
             headers: &[],
-            trailers: &[],
             flags: 0,
         }
     }
 }
+
+#[path = "fake/tests.rs"]
+mod tests;

@@ -79,25 +79,6 @@ mod tests {
     }
 
     #[test]
-    fn the_file_comes_first_then_offset_and_length() {
-        let bench = Bench::new(b"0123456789");
-        let kernel = install(|_| Answer::done(0, 7));
-        assert_eq!(FreeBsd.sendfile(&bench.call(3, 7)), Outcome::sent(7));
-        let calls = kernel.calls();
-        assert_eq!(calls.len(), 1);
-        assert_eq!((calls[0].fd, calls[0].s), (bench.input.as_raw_fd(), bench.out.as_raw_fd()));
-        assert_eq!((calls[0].offset, calls[0].nbytes, calls[0].flags), (3, 7, 0));
-    }
-
-    #[test]
-    fn no_header_structure_is_passed() {
-        let bench = Bench::new(b"0123456789");
-        let kernel = install(|_| Answer::done(0, 7));
-        FreeBsd.sendfile(&bench.call(3, 7));
-        assert!(kernel.calls()[0].hdtr.is_null());
-    }
-
-    #[test]
     fn flags_and_readahead_are_passed() {
         let bench = Bench::new(b"0123456789");
         let kernel = install(|_| Answer::done(0, 7));
@@ -107,53 +88,10 @@ mod tests {
     }
 
     #[test]
-    fn eagain_with_bytes_is_a_count() {
-        assert_eq!(outcome(Answer::failed(libc::EAGAIN, Some(4))), Outcome::partial(4, libc::EAGAIN));
-    }
-
-    #[test]
-    fn eagain_with_everything_sent_is_a_count() {
-        assert_eq!(outcome(Answer::failed(libc::EAGAIN, Some(7))), Outcome::partial(7, libc::EAGAIN));
-    }
-
-    #[test]
     fn every_errno_keeps_its_bytes() {
         for errno in [libc::EINTR, libc::EBUSY, libc::EPIPE, libc::EIO, libc::ECONNRESET, libc::ENOBUFS] {
             assert_eq!(outcome(Answer::failed(errno, Some(2))), Outcome::partial(2, errno));
         }
-    }
-
-    #[test]
-    fn ebusy_without_bytes_stays_ebusy() {
-        assert_eq!(outcome(Answer::failed(libc::EBUSY, Some(0))), Outcome::failed(libc::EBUSY));
-    }
-
-    #[test]
-    fn a_count_left_unwritten_on_ebadf_is_not_believed() {
-        assert_eq!(outcome(Answer::failed(libc::EBADF, None)), Outcome::failed(libc::EBADF));
-    }
-
-    #[test]
-    fn success_with_a_short_count_is_that_count() {
-        assert_eq!(outcome(Answer::done(0, 5)), Outcome::sent(5));
-    }
-
-    #[test]
-    fn success_with_nothing_sent_is_the_end_of_the_file() {
-        assert_eq!(outcome(Answer::done(0, 0)), Outcome::sent(0));
-    }
-
-    #[test]
-    fn an_old_errno_is_not_reported_beside_success() {
-        assert_eq!(outcome(Answer { returns: 0, errno: libc::EIO, count: Some(7) }), Outcome::sent(7));
-    }
-
-    #[test]
-    fn a_length_of_zero_never_reaches_the_kernel() {
-        let bench = Bench::new(b"0123456789");
-        let kernel = install(|_| Answer::done(0, 10));
-        assert_eq!(FreeBsd.sendfile(&bench.call(0, 0)), Outcome::sent(0));
-        assert_eq!(kernel.calls().len(), 0);
     }
 
     #[test]

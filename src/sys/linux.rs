@@ -14,9 +14,12 @@ use std::ptr;
 
 use super::{posix, Call, Kernel, Outcome};
 
-#[cfg(any(target_env = "musl", target_env = "ohos"))]
+// Under test the call can be answered by an emulated kernel.
+#[cfg(test)]
+use super::fake::linux::{off_t, sendfile};
+#[cfg(all(not(test), any(target_env = "musl", target_env = "ohos")))]
 use libc::{off_t, sendfile};
-#[cfg(not(any(target_env = "musl", target_env = "ohos")))]
+#[cfg(all(not(test), not(any(target_env = "musl", target_env = "ohos"))))]
 use libc::{off64_t as off_t, sendfile64 as sendfile};
 
 /// The Linux kernel.

@@ -31,13 +31,10 @@ pub struct Call<'a> {
     /// Where to start in the file; `None` is the file's own position, and is passed only where
     /// [`Kernel::NULL_OFFSET`] says so.
     pub offset: Option<u64>,
-    /// File bytes wanted: at most [`Kernel::MAX`]. It is 0 only where [`Kernel::VECTORED`] is set and there are
-    /// headers or trailers.
+    /// File bytes wanted: at most [`Kernel::MAX`], and never 0.
     pub nbytes: u64,
     /// Bytes to send before the file: empty unless [`Kernel::VECTORED`] is set. No slice of it is empty.
     pub headers: &'a [&'a [u8]],
-    /// Bytes to send after the file: empty unless [`Kernel::VECTORED`] is set. No slice of it is empty.
-    pub trailers: &'a [&'a [u8]],
     /// The OS's own flags: 0 unless [`Kernel::FLAGS`] is set.
     pub flags: i32,
 }
@@ -90,7 +87,7 @@ pub trait Kernel {
     const MAX: u64;
     /// Flags other than 0 are passed to the kernel.
     const FLAGS: bool = false;
-    /// Headers and trailers go out with the same call.
+    /// Headers go out with the same call.
     const VECTORED: bool = false;
     /// The kernel can read from the file's own position and move it.
     const NULL_OFFSET: bool = false;

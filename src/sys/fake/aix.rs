@@ -2,10 +2,12 @@
 
 #![allow(non_camel_case_types)]
 
+use std::rc::Rc;
 use std::slice;
 
 use libc::{c_int, c_uint, c_void, ssize_t};
 
+use super::machine::{raise_sigpipe, readable, size, what, Machine, Pass, Stop, What};
 use super::{Answer, Installed, Slot};
 
 /// Close the socket when all is sent.
@@ -131,4 +133,78 @@ unsafe fn copy(data: *const c_void, length: c_uint) -> Option<Vec<u8>> {
     }
     // SAFETY: the caller's word.
     Some(unsafe { slice::from_raw_parts(data.cast::<u8>(), usize::try_from(length).unwrap()) }.to_vec())
+}
+
+/// The number that the headers give EWOULDBLOCK in part.
+const EWOULDBLOCK: c_int = 54;
+
+/// Has AIX answer this thread's calls.
+///
+/// * 0 is all sent, 1 a part. The count is written only when something went out.
+/// * A full buffer before the first byte is told in three ways, so here by turns: a part of nothing, `EAGAIN` and
+///   `EWOULDBLOCK`. So is a signal after some bytes: as a part, or as `EINTR` beside them.
+/// * More than the file holds is `EINVAL`, with nothing sent. A length of 0 is told differently by different pages:
+///   here it is the rest of the file, as -1 is.
+/// * Without `SF_DONT_CACHE` and `SF_SYNC_CACHE` a file goes out as it was when it was first sent.
+/// * With `SF_CLOSE` the socket is closed once all is out, and its number overwritten.
+/// * A dead peer raises SIGPIPE.
+pub fn boot(machine: &Rc<Machine>) -> Installed<SendFile, Answered> {
+    let machine = Rc::clone(machine);
+    install(move |call| {
+        if let Some(errno) = machine.refusal() {
+            return Answer::failed(errno, None).into();
+        }
+        let mut pass = machine.pass(call.socket);
+        pass.stale = call.flags & (SF_DONT_CACHE | SF_SYNC_CACHE).cast_unsigned() == 0;
+        let result = run(&mut pass, call);
+        let count = Some(pass.sent).filter(|&sent| sent > 0);
+        let turn = machine.passes() % 3;
+        match result {
+            Ok(()) => {
+                let close = call.flags & SF_CLOSE.cast_unsigned() != 0;
+                if close {
+                    pass.close();
+                }
+                Answered { answer: Answer { count, ..Answer::stale(0, 0) }, socket: close.then_some(-1) }
+            }
+            Err(libc::EAGAIN) if count.is_some() || turn == 0 => {
+                Answer { count, ..Answer::stale(1, 0) }.into()
+            }
+            Err(libc::EAGAIN) if turn == 1 => Answer::failed(EWOULDBLOCK, None).into(),
+            Err(libc::EINTR) if count.is_some() && turn == 0 => {
+                Answer { count, ..Answer::stale(1, 0) }.into()
+            }
+            Err(errno) => {
+                if errno == libc::EPIPE {
+                    raise_sigpipe();
+                }
+                Answer::failed(errno, count).into()
+            }
+        }
+    })
+}
+
+fn run(pass: &mut Pass<'_>, call: &SendFile) -> Result<(), i32> {
+    match what(call.socket) {
+        None => return Err(libc::EBADF),
+        Some(What::Socket { stream: true, connected: true }) => {}
+        Some(What::Socket { stream: true, .. }) => return Err(libc::ENOTCONN),
+        Some(What::Socket { .. }) => return Err(libc::EINVAL),
+        Some(_) => return Err(libc::ENOTSOCK),
+    }
+    if !readable(call.file_descriptor) {
+        return Err(libc::EBADF);
+    }
+    if what(call.file_descriptor) != Some(What::Regular) {
+        return Err(libc::EINVAL);
+    }
+    let offset = i64::try_from(call.file_offset).map_err(|_| libc::EINVAL)?;
+    let there = size(call.file_descriptor) - offset;
+    if there < 0 || call.file_bytes > there {
+        return Err(libc::EINVAL);
+    }
+    let length = if call.file_bytes > 0 { call.file_bytes } else { there };
+    pass.put(call.header.as_deref().unwrap_or_default()).map_err(Stop::errno)?;
+    pass.put_file(call.file_descriptor, offset, length.cast_unsigned()).map_err(Stop::errno)?;
+    pass.put(call.trailer.as_deref().unwrap_or_default()).map_err(Stop::errno)
 }

@@ -1,7 +1,11 @@
 //! FreeBSD, as far as sendfile goes.
 
+use std::rc::Rc;
+
 use libc::c_int;
 
+use super::apple::{connected_stream, writev};
+use super::machine::{readable, size, what, Machine, Pass, Stop, What};
 use super::{Answer, Installed, Slot};
 
 pub use super::freebsdlike::{off_t, sf_hdtr, Sendfile};
@@ -31,7 +35,7 @@ pub fn install(
 /// The call.
 ///
 /// # Safety
-/// `sbytes` points at a live `off_t`.
+/// `sbytes` points at a live `off_t`; `hdtr` is null or all that it points at is live.
 pub unsafe fn sendfile(
     fd: c_int,
     s: c_int,
@@ -41,7 +45,53 @@ pub unsafe fn sendfile(
     sbytes: *mut off_t,
     flags: c_int,
 ) -> c_int {
-    let call = Sendfile { fd, s, offset, nbytes, hdtr, sbytes: 0, flags };
     // SAFETY: the caller's word.
-    unsafe { super::freebsdlike::run(&SLOT, call, sbytes) }
+    unsafe { super::freebsdlike::run(&SLOT, (fd, s, offset, nbytes), hdtr, sbytes, flags) }
+}
+
+/// Has FreeBSD answer this thread's calls.
+///
+/// * The count is written once both descriptors are known: not on errors of the file, the offset and the headers.
+/// * The length covers the file alone. 0 is its rest.
+/// * Headers are part of the first piece of the file: without one they are dropped, and the trailers go out.
+/// * A full buffer is `EAGAIN`, even when all is out.
+/// * `EBUSY` comes to those who set `SF_NODISKIO`. The others wait.
+/// * Only trailers, which it writes, raise SIGPIPE.
+pub fn boot(machine: &Rc<Machine>) -> Installed<Sendfile, Answer<off_t>> {
+    let machine = Rc::clone(machine);
+    install(move |call| {
+        if let Some(errno) = machine.refusal() {
+            return Answer::failed(errno, None);
+        }
+        if !readable(call.fd) {
+            return Answer::failed(libc::EBADF, None);
+        }
+        if what(call.fd) != Some(What::Regular) || call.offset < 0 {
+            return Answer::failed(libc::EINVAL, None);
+        }
+        let mut pass = machine.pass(call.s);
+        match run(&mut pass, call) {
+            Ok(()) => Answer::stale(0, off_t::try_from(pass.sent).unwrap()),
+            Err(errno) => Answer::failed(errno, Some(off_t::try_from(pass.sent).unwrap())),
+        }
+    })
+}
+
+fn run(pass: &mut Pass<'_>, call: &Sendfile) -> Result<(), i32> {
+    connected_stream(call.s)?;
+    pass.waits = call.flags & SF_NODISKIO == 0;
+    let there = (size(call.fd) - call.offset).max(0).cast_unsigned();
+    let length = if call.nbytes == 0 { there } else { there.min(call.nbytes as u64) };
+    if length > 0 {
+        if let Some(headers) = call.headers() {
+            pass.put(&headers.concat()).map_err(Stop::errno)?;
+        }
+        if pass.put_file(call.fd, call.offset, length).map_err(Stop::errno)? < length {
+            return Ok(());
+        }
+        if pass.blocked(&[Stop::Full]).is_some() {
+            return Err(libc::EAGAIN);
+        }
+    }
+    call.trailers().map_or(Ok(()), |trailers| writev(pass, trailers))
 }

@@ -6,6 +6,7 @@ use std::thread::LocalKey;
 
 use libc::c_int;
 
+use super::apple::{copy_in, Buffers};
 use super::{Answer, Slot};
 
 pub use super::apple::sf_hdtr;
@@ -25,25 +26,35 @@ pub struct Sendfile {
     /// File bytes wanted.
     pub nbytes: usize,
     /// Headers and trailers.
-    pub hdtr: *mut sf_hdtr,
-    /// What `*sbytes` held.
-    pub sbytes: off_t,
+    pub hdtr: Option<Buffers>,
     /// FreeBSD's flags.
     pub flags: c_int,
 }
 
-/// Puts the answer where the caller looks for it.
+impl Sendfile {
+    pub(super) fn headers(&self) -> Option<&Vec<Vec<u8>>> {
+        self.hdtr.as_ref()?.headers.as_ref()
+    }
+
+    pub(super) fn trailers(&self) -> Option<&Vec<Vec<u8>>> {
+        self.hdtr.as_ref()?.trailers.as_ref()
+    }
+}
+
+/// Copies the arguments in, and puts the answer where the caller looks for it.
 ///
 /// # Safety
-/// `sbytes` points at a live `off_t`.
+/// `sbytes` points at a live `off_t`; `hdtr` is null or all that it points at is live.
 pub(super) unsafe fn run(
     slot: &'static LocalKey<Slot<Sendfile, Answer<off_t>>>,
-    call: Sendfile,
+    (fd, s, offset, nbytes): (c_int, c_int, off_t, usize),
+    hdtr: *const sf_hdtr,
     sbytes: *mut off_t,
+    flags: c_int,
 ) -> c_int {
-    // SAFETY: the caller's word.
-    let sbytes = unsafe { &mut *sbytes };
-    let answer = super::answer(slot, Sendfile { sbytes: *sbytes, ..call });
+    // SAFETY: the caller's word, for both.
+    let (sbytes, hdtr) = unsafe { (&mut *sbytes, copy_in(hdtr)) };
+    let answer = super::answer(slot, Sendfile { fd, s, offset, nbytes, hdtr, flags });
     if let Some(count) = answer.count {
         *sbytes = count;
     }
