@@ -30,6 +30,7 @@ super::on_every_kernel! {
     a_number_beyond_a_signed_one_is_einval,
     a_source_without_offsets_is_refused_before_a_byte_is_out,
     a_directory_is_refused_before_a_byte_is_out,
+    what_a_device_gives_is_counted_if_it_is_not_refused,
     a_file_that_cannot_be_read_is_ebadf,
     an_output_that_cannot_be_written_is_ebadf,
     a_socket_without_a_peer_is_an_error_without_a_count,
@@ -213,6 +214,16 @@ fn a_directory_is_refused_before_a_byte_is_out<S: Subject>() {
     assert!(is_refusal(errno), "{errno}");
     assert_eq!(rig.between(&rig.out, &directory, &FRAMED).result(), Err(EINVAL));
     assert_eq!(rig.received(), b"");
+}
+
+fn what_a_device_gives_is_counted_if_it_is_not_refused<S: Subject>() {
+    let rig = Rig::<S>::new(b"");
+    let zeros = File::open("/dev/zero").unwrap();
+    // Linux leaves the offset where it was.
+    match rig.between(&rig.out, &zeros, &Ask { nbytes: Some(10), ..ALL }).result() {
+        Ok(sent) => assert_eq!((sent, rig.received()), (10, vec![0; 10])),
+        Err(errno) => assert!(is_refusal(errno) && rig.received().is_empty(), "{errno}"),
+    }
 }
 
 fn a_file_that_cannot_be_read_is_ebadf<S: Subject>() {
