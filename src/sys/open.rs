@@ -138,6 +138,7 @@ fn owned(fd: libc::c_int) -> Result<OwnedFd, i32> {
 
 /// Where a file system's bytes come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(any(target_os = "linux", target_os = "android")), allow(dead_code))] // nobody else can tell
 enum Place {
     /// Memory or a disk of this machine.
     Local,
