@@ -208,11 +208,11 @@ mod imp {
     }
 
     pub fn open_cached(path: &CStr) -> Result<OwnedFd, i32> {
-        resolve(path, FLAGS | libc::O_LARGEFILE, libc::RESOLVE_CACHED)
+        resolve(path, FLAGS | libc::O_LARGEFILE, RESOLVE_CACHED)
     }
 
     pub fn open_rooted(path: &CStr) -> Result<OwnedFd, i32> {
-        resolve(path, FLAGS | libc::O_LARGEFILE, libc::RESOLVE_CACHED | libc::RESOLVE_NO_XDEV)
+        resolve(path, FLAGS | libc::O_LARGEFILE, RESOLVE_CACHED | RESOLVE_NO_XDEV)
     }
 
     /// The mount that absolute paths begin on. It is local, or nobody asks for it.
@@ -222,25 +222,27 @@ mod imp {
 
     /// The place of a path in the directory cache: no file system hears of it, and nothing can be read by it.
     pub fn look(path: &CStr) -> Result<OwnedFd, i32> {
-        resolve(path, libc::O_PATH | libc::O_CLOEXEC, libc::RESOLVE_CACHED)
+        resolve(path, libc::O_PATH | libc::O_CLOEXEC, RESOLVE_CACHED)
     }
+
+    /// What openat2(2) reads. libc has it and the numbers below, but not on Android.
+    #[repr(C)]
+    struct How {
+        flags: u64,
+        mode: u64,
+        resolve: u64,
+    }
+
+    const RESOLVE_NO_XDEV: u64 = 0x01;
+    const RESOLVE_CACHED: u64 = 0x20;
 
     /// openat2(2), always with `RESOLVE_CACHED` (5.12): `EAGAIN` where the path is not in the directory cache. A kernel without
     /// it answers `ENOSYS` or `EINVAL`, a sandbox `EPERM`: all mean that it has to be done elsewhere.
     fn resolve(path: &CStr, flags: libc::c_int, how_to: u64) -> Result<OwnedFd, i32> {
-        // SAFETY: an all-zero open_how is a valid value: it holds only numbers.
-        let mut how: libc::open_how = unsafe { std::mem::zeroed() };
-        how.flags = u64::try_from(flags).map_err(|_| libc::EAGAIN)?;
-        how.resolve = how_to;
+        let how = How { flags: u64::try_from(flags).map_err(|_| libc::EAGAIN)?, mode: 0, resolve: how_to };
         // SAFETY: `path` is a live C string; `how` is live and as large as said.
         let fd = unsafe {
-            libc::syscall(
-                libc::SYS_openat2,
-                libc::AT_FDCWD,
-                path.as_ptr(),
-                &raw const how,
-                size_of::<libc::open_how>(),
-            )
+            libc::syscall(libc::SYS_openat2, libc::AT_FDCWD, path.as_ptr(), &raw const how, size_of::<How>())
         };
         owned(libc::c_int::try_from(fd).unwrap_or(-1)).map_err(|errno| match errno {
             libc::ENOSYS | libc::EINVAL | libc::EPERM | libc::E2BIG => libc::EAGAIN,

@@ -80,7 +80,10 @@ pub fn send(out: BorrowedFd<'_>, buffers: &[&[u8]], more: bool) -> Outcome {
     // SAFETY: an all-zero msghdr is a valid value: null pointers with zero lengths.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
     message.msg_iov = vector.as_ptr().cast_mut();
-    message.msg_iovlen = vector.len().min(IOV_MAX) as _;
+    #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap)] // 1024; its type differs by system
+    {
+        message.msg_iovlen = vector.len().min(IOV_MAX) as _;
+    }
     let flags = NO_SIGPIPE | if more { MORE } else { 0 };
     // SAFETY: `message` points at `vector`, whose entries point at the live slices of `buffers`; the kernel only
     // reads them. `out` is open for the length of the borrow.

@@ -55,15 +55,28 @@ pub fn quietly<T>(call: impl FnOnce() -> T) -> T {
 }
 
 /// Takes a pending SIGPIPE, if there is one: nobody else raised it.
-#[cfg(not(any(target_vendor = "apple", target_os = "openbsd")))]
+#[cfg(not(any(
+    target_vendor = "apple",
+    target_os = "openbsd",
+    target_os = "illumos",
+    target_os = "solaris",
+    target_os = "aix"
+)))]
 fn drain(pipe: &libc::sigset_t) {
     let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: both are live; a null info is allowed.
     unsafe { libc::sigtimedwait(pipe, ptr::null_mut(), &raw const now) };
 }
 
-/// macOS has no sigtimedwait(2): wait for it only when it is pending, so that it cannot block.
-#[cfg(any(target_vendor = "apple", target_os = "openbsd"))]
+/// macOS and OpenBSD have no sigtimedwait(2), and for the others libc has none: wait for it only when it is pending, so
+/// that it cannot block.
+#[cfg(any(
+    target_vendor = "apple",
+    target_os = "openbsd",
+    target_os = "illumos",
+    target_os = "solaris",
+    target_os = "aix"
+))]
 fn drain(pipe: &libc::sigset_t) {
     // SAFETY: an all-zero sigset is valid memory for sigpending to write to.
     let mut pending: libc::sigset_t = unsafe { std::mem::zeroed() };
