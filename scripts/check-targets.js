@@ -33,7 +33,8 @@ const TARGETS = [
   { triple: 'x86_64-unknown-dragonfly', kernel: true },
   { triple: 'x86_64-unknown-illumos', kernel: true },
   { triple: 'x86_64-pc-solaris' },
-  { triple: 'powerpc64-ibm-aix', kernel: true },
+  // polling 3.11 asks rustix for a call that rustix does not have there.
+  { triple: 'powerpc64-ibm-aix', kernel: true, mended: 'polling' },
   { triple: 'x86_64-unknown-netbsd', kernel: true },
   { triple: 'x86_64-unknown-openbsd' },
   {
@@ -41,6 +42,9 @@ const TARGETS = [
     skip: 'no addon is made for Windows: its sendfile takes a SOCKET, which Node does not hand out, so transfers copy',
   },
 ];
+
+/** What clippy says where a target has no thread-locals of its own, of initializers that are const already. */
+const MISTAKEN = ['-A', 'clippy::missing_const_for_thread_local'];
 
 const root = path.join(__dirname, '..');
 const work = path.join(root, 'target', 'targets');
@@ -70,7 +74,11 @@ async function main(args) {
   const source = bare.length > 0 ? standardLibrary(toolchain) : {};
   const results = new Map();
   await check(ready, toolchain, {}, results);
-  if (source.library) await check(bare, toolchain, fromSource(source.library), results);
+  if (source.library) {
+    const [mended, plain] = split(bare, (target) => target.mended);
+    await check(plain, toolchain, fromSource(source.library), results);
+    await check(mended, toolchain, withPolling(fromSource(source.library)), results);
+  }
 
   let passed = 0;
   let failed = 0;
@@ -111,7 +119,7 @@ async function check(targets, { clippy }, { args = [], env = {} }, results) {
       [
         ...[clippy ? 'clippy' : 'check', '--lib', '--keep-going', `--message-format=${format}`, ...args],
         ...triples.flatMap((triple) => ['--target', triple]),
-        ...(clippy ? ['--', '-D', 'warnings'] : []),
+        ...(clippy ? ['--', '-D', 'warnings', ...MISTAKEN] : []),
       ],
       { ...env, ...(clippy ? {} : { RUSTFLAGS: '-D warnings' }) },
       onLine,
@@ -178,6 +186,25 @@ function fromSource(library) {
     args: ['-Zbuild-std=std', '-Zbuild-std-features=panic-unwind'],
     env: { RUSTC_BOOTSTRAP: '1', __CARGO_TESTS_ONLY_SRC_ROOT: library },
   };
+}
+
+/** The same over a copy of polling that compiles on AIX: our own files are looked at there, while the addon has to wait. */
+function withPolling({ args, env }) {
+  const asked = spawnSync('cargo', ['metadata', '--format-version', '1', '--locked'], {
+    cwd: root,
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+  });
+  const { packages } = JSON.parse(asked.stdout);
+  const { manifest_path: manifest } = packages.find(({ name }) => name === 'polling');
+  const copy = path.join(work, 'polling');
+  fs.rmSync(copy, { recursive: true, force: true });
+  fs.cpSync(path.dirname(manifest), copy, { recursive: true });
+  const file = path.join(copy, 'src', 'poll.rs');
+  const text = fs.readFileSync(file, 'utf8');
+  fs.writeFileSync(file, text.replaceAll('target_os = "haiku", target_os = "nto"', '$&, target_os = "aix"'));
+  console.log('powerpc64-ibm-aix: with polling mended for it, without which the addon cannot be built there');
+  return { args: [...args, '--config', `paths=[${JSON.stringify(copy)}]`], env };
 }
 
 /** @returns {{ library?: string, reason?: string }} */
