@@ -13,15 +13,15 @@ use crate::transfer::{Method, Step, Transfer};
 
 super::on_every_kernel! {
     attempts_by_their_counts_alone_lose_and_repeat_no_byte,
-    transfers_lose_and_repeat_no_byte,
-    a_transfer_that_fails_knows_what_arrived,
+    whatever_happens_transfers_lose_and_repeat_no_byte,
+    whatever_happens_a_transfer_knows_what_arrived,
     more_buffers_than_one_call_takes_arrive_in_order,
     a_transfer_to_a_pipe_arrives_by_one_way_or_the_other,
 }
 // A kernel that knows no sendfile still has transfers.
 super::on! { unsupported Nothing
-    transfers_lose_and_repeat_no_byte
-    a_transfer_that_fails_knows_what_arrived
+    whatever_happens_transfers_lose_and_repeat_no_byte
+    whatever_happens_a_transfer_knows_what_arrived
     a_transfer_to_a_pipe_arrives_by_one_way_or_the_other
 }
 
@@ -139,7 +139,7 @@ fn run<S: Subject>(rig: &Rig<S>, bytes: &[u8], method: Method, budget: u64, sips
     panic!("no end in sight");
 }
 
-fn transfers_lose_and_repeat_no_byte<S: Subject>() {
+fn whatever_happens_transfers_lose_and_repeat_no_byte<S: Subject>() {
     let inputs = (length(), method(), 1..50_000_u64, passing(), sips());
     proptest!(cases(48), |((length, method, budget, fates, sips) in inputs)| {
         let method = if S::Kernel::SYSCALL.is_none() { Method::Auto } else { method };
@@ -151,7 +151,7 @@ fn transfers_lose_and_repeat_no_byte<S: Subject>() {
     });
 }
 
-fn a_transfer_that_fails_knows_what_arrived<S: Subject>() {
+fn whatever_happens_a_transfer_knows_what_arrived<S: Subject>() {
     let last = (0..30_000_u64, prop_oneof![Just(Stop::Gone), Just(Stop::Reset), Just(Stop::Disk)]);
     let inputs = (length(), method(), 1..50_000_u64, passing(), last, sips());
     proptest!(cases(48), |((length, method, budget, mut fates, (room, stop), sips) in inputs)| {
