@@ -9,6 +9,7 @@ const { once } = require('node:events');
 const fs = require('node:fs');
 const http = require('node:http');
 const net = require('node:net');
+const { Worker } = require('node:worker_threads');
 const { transfer } = require('..');
 const { pattern, tmpFile, tmpPath, until } = require('./helpers');
 const { HttpClient, connect, httpServer } = require('./http-client');
@@ -145,6 +146,63 @@ test('whoever replaces write while the head is made gets what is written after t
     const wanted = Buffer.concat([bytes.subarray(0, 5000), Buffer.from('tsal')]);
     expect([whole, body.equals(wanted)]).toEqual([true, true]);
   }
+});
+
+/** A client that reads while this thread does nothing: `count[0]` is how much of it, at last it gives all. */
+const READER = `
+  const { workerData: { path, count, all }, parentPort } = require('node:worker_threads');
+  const socket = require('node:net').connect(path);
+  const chunks = [];
+  socket.write('GET / HTTP/1.1\\r\\nHost: test\\r\\n\\r\\n');
+  socket.on('data', (chunk) => {
+    chunks.push(chunk);
+    Atomics.add(count, 0, chunk.length);
+    Atomics.notify(count, 0);
+    if (count[0] >= all) parentPort.postMessage(Buffer.concat(chunks));
+  });
+`;
+
+test('what the socket was given by hand comes first, even if there is room by now', async () => {
+  const early = pattern(600_000, 12);
+  const path = tmpPath('socket');
+  const count = new Int32Array(new SharedArrayBuffer(4));
+  const server = http.createServer((_, res) => {
+    res.socket.write(early);
+    // A part of it is in the kernel, and the other side takes that while Node cannot write the rest.
+    while (count[0] < 100_000) if (Atomics.wait(count, 0, count[0], 10_000) === 'timed-out') break;
+    transfer(res, fs.openSync(small)).then(() => res.end());
+  });
+  server.listen(path);
+  await once(server, 'listening');
+  const worker = new Worker(READER, { eval: true, workerData: { path, count, all: early.length + 5100 } });
+  const [received] = await once(worker, 'message');
+  await worker.terminate();
+  server.close();
+  server.closeAllConnections();
+  const all = Buffer.from(received);
+  expect(all.subarray(0, early.length).equals(early)).toBe(true);
+  expect(all.subarray(early.length, early.length + 15).toString()).toBe('HTTP/1.1 200 OK');
+  expect(all.subarray(all.length - 5000).equals(bytes.subarray(0, 5000))).toBe(true);
+});
+
+test('a response that waits behind another keeps its place', async () => {
+  let first;
+  const { port } = await httpServer(async (req, res) => {
+    if (req.url === '/first') {
+      first = res;
+      return;
+    }
+    await transfer(res, fs.openSync(small));
+    res.end();
+  });
+  const client = connect(port);
+  client.send('/first');
+  client.send('/second');
+  await until(() => first, 'the first request');
+  await new Promise(setImmediate);
+  first.end('first');
+  expect((await client.response()).body.toString()).toBe('first');
+  expect((await client.response()).body.equals(bytes.subarray(0, 5000))).toBe(true);
 });
 
 test('with strictContentLength, Node counts', async () => {

@@ -59,15 +59,14 @@ function isHeard(out, socket, bytes) {
 function sendAtOnce(transfer, socket, channel) {
   const { out, source, length, offset, options } = transfer;
   if (!(out instanceof http.ServerResponse) || native === null || source === null || transfer.inJs) return 0;
-  if (length > MOST || transfer.bytes !== length || channel.batch || !isIdle(out, socket)) return 0;
+  if (length > MOST || transfer.bytes !== length || !isIdle(out, socket)) return 0;
   // Node counts what goes through it.
   if (/** @type {any} */ (out).strictContentLength || isHeard(out, socket, length)) return 0;
   const message = /** @type {any} */ (out);
   if (!message._header) message._implicitHeader();
-  // Whoever hears of the head may have changed what he likes.
-  if (message.chunkedEncoding || !plain.isPlain(out) || !isIdle(out, socket)) return 0;
+  // Whoever hears of the head may have written.
+  if (message.chunkedEncoding || !isIdle(out, socket)) return 0;
   const head = Buffer.from(message._header, 'latin1');
-  report.fill(0);
   native.sendNow(socket._handle.fd, source.id, offset, length, head, METHODS[options.method], report);
   const [, sent, , calls, , copied, refusal] = report;
   if (sent === 0) return 0;

@@ -99,6 +99,7 @@ function prepare(transfer) {
     return false;
   }
   const ledger = watch(out);
+  if (transfer.setLength) ledger.set = bytes;
   const before = ledger.bodyBytes();
   const all = Math.max(bytes, 0) + (before ?? 0);
   if (!(all <= length)) throw errors.lengthMismatch(all, length);
@@ -143,6 +144,8 @@ class Ledger {
     this.headAt = undefined;
     /** @type {number | undefined} */
     this.bodyAt = undefined;
+    /** The Content-Length that we have set. @type {number | undefined} */
+    this.set = undefined;
     if (out.socket) this.locate(out.socket);
     // Not by `this`: an object made of a message shares its listeners and has properties of its own.
     else out.on('socket', (/** @type {any} */ socket) => this.onSocket(socket));
@@ -196,10 +199,17 @@ class Ledger {
     return this.bodyAt === undefined ? undefined : written(out.socket) - this.bodyAt;
   }
 
+  promised() {
+    const { out, set } = this;
+    // Where a header is still the number that we gave, there is no other of its name.
+    const isOurs = set !== undefined && out._contentLength === set && out.getHeader('content-length') === set;
+    return isOurs ? set : promised(out);
+  }
+
   /** All of the message has been handed to the socket. */
   onPrefinish() {
     const { out } = this;
-    const length = promised(out);
+    const length = this.promised();
     if (length === undefined || isBodyless(out)) return;
     // Where nobody can tell whether the promise was kept, the connection is not trusted with another response.
     if (this.bodyBytes() === length) return;

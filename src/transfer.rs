@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::attempt::{attempt, persist, Request};
 use crate::sys::cache::{self, Residency};
-use crate::sys::{signal, Kernel, Outcome};
+use crate::sys::{posix, signal, Kernel, Outcome};
 
 /// The most bytes that one step on the caller's own thread may send.
 pub const INLINE_MAX: u64 = 256 * 1024;
@@ -331,7 +331,13 @@ impl<O: AsFd, F: AsFd> Transfer<O, F> {
             filled[count] = part;
             count += 1;
         }
-        signal::quietly(|| persist(|| kernel.send(self.out.as_fd(), &filled[..count], !whole)))
+        let send = || persist(|| kernel.send(self.out.as_fd(), &filled[..count], !whole));
+        // A transfer's output is a socket.
+        if posix::SENDS_QUIETLY {
+            send()
+        } else {
+            signal::quietly(send)
+        }
     }
 
     const fn may_copy(&self) -> bool {

@@ -71,13 +71,13 @@ pub fn send_now(
     report: Array<'_>,
 ) -> Result<()> {
     here(&env, |environment| {
-        let (Ok(offset), Ok(length)) = (size(offset), size(length)) else { return };
-        let plan = Plan { fd, source, offset, length, head: Some(head), tail: None, method: chosen(method) };
-        let end = match attempt(environment, &plan) {
-            Ok((transfer, _)) => so_far(&transfer, End::Done),
-            Err(_) => return,
-        };
-        fill(report, &numbers(&end));
+        let sent = size(offset).and_then(|offset| {
+            let length = size(length)?;
+            let plan =
+                Plan { fd, source, offset, length, head: Some(head), tail: None, method: chosen(method) };
+            Ok(so_far(&attempt(environment, &plan)?.0, End::Done))
+        });
+        fill(report, &sent.map_or([0.0; 7], |sent| numbers(&sent)));
     })
 }
 

@@ -14,6 +14,9 @@ const NO_SIGPIPE: libc::c_int = libc::MSG_NOSIGNAL;
 #[cfg(target_vendor = "apple")]
 const NO_SIGPIPE: libc::c_int = 0;
 
+/// A [`send`] to a socket raises no SIGPIPE.
+pub const SENDS_QUIETLY: bool = NO_SIGPIPE != 0;
+
 /// More follows at once: keep a part-filled segment back for it.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const MORE: libc::c_int = libc::MSG_MORE;
