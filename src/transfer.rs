@@ -332,7 +332,6 @@ impl<O: AsFd, F: AsFd> Transfer<O, F> {
             count += 1;
         }
         let send = || persist(|| kernel.send(self.out.as_fd(), &filled[..count], !whole));
-        // A transfer's output is a socket.
         if posix::SENDS_QUIETLY {
             send()
         } else {

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
-use super::Outcome;
+use super::{signal, Outcome};
 
 /// The most buffers that one sendmsg(2) or writev(2) takes. POSIX promises 16; every system here takes 1024.
 pub const IOV_MAX: usize = 1024;
@@ -14,7 +14,7 @@ const NO_SIGPIPE: libc::c_int = libc::MSG_NOSIGNAL;
 #[cfg(target_vendor = "apple")]
 const NO_SIGPIPE: libc::c_int = 0;
 
-/// A [`send`] to a socket raises no SIGPIPE.
+/// [`send`] raises no SIGPIPE.
 pub const SENDS_QUIETLY: bool = NO_SIGPIPE != 0;
 
 /// More follows at once: keep a part-filled segment back for it.
@@ -96,7 +96,13 @@ pub fn send(out: BorrowedFd<'_>, buffers: &[&[u8]], more: bool) -> Outcome {
     }
     let count = libc::c_int::try_from(vector.len()).unwrap_or(libc::c_int::MAX);
     // SAFETY: as above.
-    outcome(unsafe { libc::writev(out.as_raw_fd(), vector.as_ptr(), count) })
+    let write = || outcome(unsafe { libc::writev(out.as_raw_fd(), vector.as_ptr(), count) });
+    // writev(2) has no such flag.
+    if SENDS_QUIETLY {
+        signal::quietly(write)
+    } else {
+        write()
+    }
 }
 
 fn iovec(buffer: &[u8]) -> libc::iovec {
