@@ -223,7 +223,7 @@ class Intake {
   /** The stream was destroyed, or has ended. A piece that is under way goes on, and is counted. */
   onClose() {
     if (!this.taken && this.reason === undefined) leave(this.passing, 1);
-    if (!this.job) this.finish(errors.prematureClose(this.stream.errored));
+    if (!this.job && !this.over && this.taken) this.finish(errors.prematureClose(this.stream.errored));
   }
 
   isPiped() {
