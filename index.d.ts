@@ -88,8 +88,8 @@ export interface TransferOptions {
   /** Hears how many bytes are out: at most every 100 ms, and once at the end. */
   onProgress?: (bytesSent: number) => void;
   /**
-   * `'auto'` (default): sendfile(2), and reading and writing where the stream or the kernel cannot. `'sendfile'`: that
-   * or an error: `ENOTSUP` where the stream cannot, the kernel's own where it refuses the file.
+   * `'auto'` (default): sendfile(2), and reading and writing where the stream or the kernel cannot, or where that is
+   * cheaper: files up to 16 KiB that are in memory. `'sendfile'`: sendfile(2) or an error: `ENOTSUP` where the stream cannot, the kernel's own where it refuses the file.
    * `'copy'`: reading and writing; also the remedy for a file system whose sendfile is broken.
    */
   method?: 'auto' | 'sendfile' | 'copy';

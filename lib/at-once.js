@@ -12,7 +12,7 @@ const plain = require('./plain');
 /** @typedef {import('./transfer').Transfer} Transfer */
 
 /** Up to here the native side sends in the turn of the call. */
-const MOST = 256 * 1024;
+const MOST = 1024 * 1024;
 
 const report = new Float64Array(7);
 

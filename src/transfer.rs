@@ -9,7 +9,7 @@ use crate::sys::cache::{self, Residency};
 use crate::sys::{posix, signal, Kernel, Outcome};
 
 /// The most bytes that one step on the caller's own thread may send.
-pub const INLINE_MAX: u64 = 256 * 1024;
+pub const INLINE_MAX: u64 = 1024 * 1024;
 
 /// Up to here a file whose pages nobody will count is read, as far as it is in memory, and written with its head.
 const READ_NOW_MAX: u64 = 64 * 1024;
