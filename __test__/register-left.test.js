@@ -324,6 +324,13 @@ describe('a response that the kernel cannot send to', () => {
     );
   });
 
+  test('an empty file', async () => {
+    const empty = tmpFile('', 'empty');
+    await expectLeft('empty', (res, watched) => watched(fs.createReadStream(empty)).pipe(res), {
+      body: Buffer.alloc(0),
+    });
+  });
+
   test('a file without a size', async () => {
     const stat = '/proc/self/status';
     const { counts, result } = await hooked(() =>

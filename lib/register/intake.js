@@ -119,6 +119,7 @@ class Intake {
     if (!range) return readOn();
     if (range.length > 0) return this.send(range, readOn);
     range.source.release();
+    this.leave('empty');
     this.finish();
     stream.push(null);
   }
