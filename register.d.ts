@@ -28,7 +28,8 @@ export interface RegisterStats {
    *   `'no body'` (HEAD, 204, 304), `'ended'`, `'not a plain socket'`, `'no fd'`.
    * - `'paused'`: reading had begun before it was piped. `'never read'`: it could not be opened, or nobody was left to
    *   read for.
-   * - `'empty'`: nothing of the file was asked for, or there is nothing. `'unsized'`: a pipe, a device, some of /proc. An errno code, such as `'EMFILE'` or `'EISDIR'`.
+   * - `'empty'`: nothing of the file was asked for, or there is nothing. `'unsized'`: a pipe, a device, some of /proc. An
+   *   errno code, such as `'EMFILE'` or `'EISDIR'`.
    * - `'unsupported'`: no binary for this platform, or no sendfile on it.
    */
   left: Record<string, number>;
