@@ -3,8 +3,8 @@
 /**
  * `npm run test:frameworks [-- package ...]`: the frameworks' own test suites, unmodified, with this package underneath.
  * Each is run without it, which tells what its cases are and how they end; with `node -r rs-sendfile/register`, where
- * the same cases must end the same and streams must have been taken; and so again with RS_SENDFILE_DISABLE=1, where
- * those are copied. frameworks/suites.js has the list. The last line is `N passed, N failed`; what cannot be had is 1
+ * the same cases must end the same and streams must have been taken; so again with all of those sent by the kernel, as
+ * small files are not by themselves; and so again with RS_SENDFILE_DISABLE=1, where they are copied. frameworks/suites.js has the list. The last line is `N passed, N failed`; what cannot be had is 1
  * failed.
  */
 
@@ -18,6 +18,11 @@ const { SUITES } = require('./frameworks/suites');
 const WAYS = [
   // Whoever runs this may have said otherwise.
   { title: 'register', env: { RS_SENDFILE_DISABLE: '' } },
+  {
+    title: 'register, by the kernel',
+    env: { RS_SENDFILE_DISABLE: '', RS_SENDFILE_FRAMEWORKS_METHOD: 'sendfile' },
+    byKernel: true,
+  },
   { title: 'register, RS_SENDFILE_DISABLE=1', env: { RS_SENDFILE_DISABLE: '1' } },
 ];
 /** Some suites have races of their own: a measure that broke off is taken again, what is measured is not. */
@@ -64,9 +69,10 @@ async function test(suite, cache) {
   for (const { name } of failing) console.log(`      fails without register too: ${name}`);
 
   const total = { passed: 0, failed: 0 };
-  for (const { title, env } of WAYS) {
+  for (const { title, env, byKernel } of WAYS) {
     const run = await runSuite(suite, where, { registered: true, env });
     const wrong = faults(control, run);
+    if (byKernel && run.stats.sent === 0) wrong.push('the kernel has sent nothing: it has shown nothing');
     const passed = run.cases.filter(({ state }) => state === 'pass').length;
     console.log(`${wrong.length === 0 ? 'ok  ' : 'FAIL'}  ${title}: ${passed} pass; ${told(run.stats)}`);
     for (const line of wrong.slice(0, SHOWN)) console.error(`      ${line}`);
@@ -89,10 +95,10 @@ async function measure(suite, where) {
   throw new Error('it does not come to its end without register either');
 }
 
-function told({ taken, completed, failed, bytes, left }) {
+function told({ taken, completed, failed, bytes, sent, left }) {
   const reasons = Object.entries(left).map(([reason, count]) => `${reason} ${count}`);
   return (
-    `taken ${taken} (completed ${completed}, failed ${failed}, ${bytes} bytes), ` +
+    `taken ${taken} (completed ${completed}, failed ${failed}, ${bytes} bytes; ${sent} by the kernel), ` +
     `left ${reasons.join(', ') || 'none'}`
   );
 }

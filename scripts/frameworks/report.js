@@ -56,9 +56,10 @@ function differences(control, cases) {
  * @param {string} file what preload.js wrote
  */
 function sumStats(file) {
-  const sum = { taken: 0, completed: 0, failed: 0, bytes: 0, left: {} };
+  const sum = { taken: 0, completed: 0, failed: 0, bytes: 0, sent: 0, left: {} };
   if (!fs.existsSync(file)) return sum;
-  for (const { taken, completed, failed, bytes, left } of lines(file)) {
+  for (const { taken, completed, failed, bytes, sent, left } of lines(file)) {
+    sum.sent += sent;
     sum.taken += taken;
     sum.completed += completed;
     sum.failed += failed;
