@@ -314,8 +314,18 @@ class Batch {
    * @param {NodeJS.ErrnoException & { code: string }} error
    */
   broken(transfer, error) {
-    if (LEFT.has(error.code)) this.closed(transfer, error);
-    else this.abandon(transfer, error);
+    if (!LEFT.has(error.code)) this.abandon(transfer, error);
+    else this.closed(transfer, this.isReset(error) ? errors.systemError(RESET, 'sendfile') : error);
+  }
+
+  /**
+   * A reset in the middle of a call comes as a count, and the kernel tells it but once: the next call is EPIPE, and the
+   * next read an end. Node's own writes would have heard of the reset, and programs go by that. Over a unix socket EPIPE
+   * is what they hear.
+   * @param {NodeJS.ErrnoException} error
+   */
+  isReset({ code }) {
+    return code === 'EPIPE' && typeof this.socket._handle?.setNoDelay === 'function';
   }
 
   /**
@@ -478,6 +488,8 @@ class Batch {
 function rethrow(error) {
   throw error;
 }
+
+const RESET = errors.errnoOf('ECONNRESET');
 
 /** What the kernel says of a socket whose peer has left. */
 const LEFT = new Set([
