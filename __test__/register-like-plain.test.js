@@ -109,6 +109,8 @@ const pipes = {
   },
   'two after one another': {
     taken: 2,
+    // The first one's close and the second one's open are two threads' work.
+    together: false,
     run(res, watched) {
       const first = watched(fs.createReadStream(small), 'first');
       first.pipe(res, { end: false });
@@ -205,11 +207,15 @@ const pipes = {
   },
 };
 
+/** The events in their order, or each emitter's own. */
+const inOrder = (seen, together) =>
+  together ? seen : [...seen].sort((a, b) => a.split(' ')[0].localeCompare(b.split(' ')[0]));
+
 describe('a file piped into a response', () => {
-  test.each(Object.entries(pipes))('%s', async (_, { run, options, taken = 1 }) => {
+  test.each(Object.entries(pipes))('%s', async (_, { run, options, taken = 1, together = true }) => {
     const plain = await exchange(run, options);
     const { result, counts } = await hooked(() => exchange(run, options));
-    expect(result.seen).toEqual(plain.seen);
+    expect(inOrder(result.seen, together)).toEqual(inOrder(plain.seen, together));
     expect(result.state).toEqual(plain.state);
     const { body, ...head } = plain.response;
     const { body: sent, ...sentHead } = result.response;
