@@ -4,6 +4,7 @@
 
 const path = require('node:path');
 const { ensure } = require('./ensure');
+const { followNpm } = require('./follow-npm');
 
 const EXAMPLES = {
   http: 'a static file server on node:http, with a log of its transfers',
@@ -25,7 +26,7 @@ function main([name, ...args]) {
     console.error(`${name} needs Node ${needed} or newer; this is ${process.versions.node}.`);
     process.exit(1);
   }
-  if (process.env.INIT_CWD) followNpm(process.env.INIT_CWD);
+  followNpm();
   ensure();
   const file = path.join(__dirname, '..', 'examples', `${name}.js`);
   // From here on as `node examples/NAME.js ...`.
@@ -40,15 +41,6 @@ function list(name) {
   say('usage: npm run example -- NAME [dir] [--port N]\n');
   for (const [one, what] of Object.entries(EXAMPLES)) say(`  ${one.padEnd(10)}${what}`);
   process.exitCode = wrong ? 2 : 0;
-}
-
-function followNpm(directory) {
-  // npm runs scripts in the package's directory; a relative `dir` is meant from where the user stands.
-  process.chdir(directory);
-  // A SIGTERM to npm ends npm and its shell, but the shell does not pass it on: without them we end too.
-  const parent = process.ppid;
-  const watch = () => process.ppid !== parent && process.kill(process.pid, 'SIGTERM');
-  setInterval(watch, 500).unref();
 }
 
 main(process.argv.slice(2));
