@@ -64,4 +64,14 @@ async function measureLoad(server, { path, connections, ms, ranges, wire, size }
   };
 }
 
-module.exports = { startServers, stopServers, checkServers, measureLoad };
+/** What `measureLoad` tells, as a table has it. */
+const LOAD_COLUMNS = [
+  { metric: 'cpuUs', title: 'CPU us/req' },
+  { metric: 'requestsPerSecond', title: 'req/s' },
+  { metric: 'mbPerSecond', title: 'MB/s' },
+  { metric: 'p50Us', title: 'p50 us' },
+  { metric: 'p99Us', title: 'p99 us' },
+  { metric: 'rssMb', title: 'RSS MB' },
+];
+
+module.exports = { LOAD_COLUMNS, startServers, stopServers, checkServers, measureLoad };

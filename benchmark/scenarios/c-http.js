@@ -5,7 +5,7 @@
 const fs = require('node:fs');
 const path = require('node:path');
 const { makeFile } = require('../lib/data');
-const { checkServers, measureLoad, startServers, stopServers } = require('../lib/http');
+const { checkServers, LOAD_COLUMNS, measureLoad, startServers, stopServers } = require('../lib/http');
 const { load, TOOL } = require('../lib/load');
 const { takeTurns } = require('../lib/rounds');
 const { bytesOf, spoken } = require('../lib/sizes');
@@ -20,14 +20,7 @@ module.exports = {
   title: 'HTTP keep-alive',
   baseline: 'pipe',
   main: 'cpuUs',
-  columns: [
-    { metric: 'cpuUs', title: 'CPU us/req' },
-    { metric: 'requestsPerSecond', title: 'req/s' },
-    { metric: 'mbPerSecond', title: 'MB/s' },
-    { metric: 'p50Us', title: 'p50 us' },
-    { metric: 'p99Us', title: 'p99 us' },
-    { metric: 'rssMb', title: 'RSS MB' },
-  ],
+  columns: LOAD_COLUMNS,
   async run(context) {
     const { quick } = context.options;
     const sizes = context.options.sizes ?? (quick ? ['1k', '1m'] : SIZES);

@@ -5,7 +5,7 @@
 const fs = require('node:fs');
 const path = require('node:path');
 const { makeLargeFile, MIB } = require('../lib/data');
-const { checkServers, measureLoad, startServers, stopServers } = require('../lib/http');
+const { checkServers, LOAD_COLUMNS, measureLoad, startServers, stopServers } = require('../lib/http');
 const { takeTurns } = require('../lib/rounds');
 const { bytesOf, spoken } = require('../lib/sizes');
 
@@ -14,14 +14,7 @@ module.exports = {
   title: 'random ranges of 1 MiB',
   baseline: 'pipe',
   main: 'cpuUs',
-  columns: [
-    { metric: 'cpuUs', title: 'CPU us/req' },
-    { metric: 'requestsPerSecond', title: 'req/s' },
-    { metric: 'mbPerSecond', title: 'MB/s' },
-    { metric: 'p50Us', title: 'p50 us' },
-    { metric: 'p99Us', title: 'p99 us' },
-    { metric: 'rssMb', title: 'RSS MB' },
-  ],
+  columns: LOAD_COLUMNS,
   async run(context) {
     const { quick, rounds = quick ? 1 : 4 } = context.options;
     const size = quick ? '64m' : '1g';
