@@ -158,3 +158,14 @@ pub fn alone(name: &str, body: impl FnOnce()) {
         String::from_utf8_lossy(&output.stderr)
     );
 }
+
+/// The buffers without the first `done` bytes.
+pub fn after(buffers: &[Vec<u8>], mut done: usize) -> Vec<&[u8]> {
+    let mut left = Vec::new();
+    for buffer in buffers {
+        let skipped = done.min(buffer.len());
+        done -= skipped;
+        left.push(&buffer[skipped..]);
+    }
+    left
+}

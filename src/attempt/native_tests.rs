@@ -16,7 +16,7 @@ use crate::sys::testing::on_linux;
 use crate::sys::testing::{let_sigpipe_kill, shrink_buffers, wait_writable, Storm};
 use crate::sys::Native;
 use crate::testing::{
-    alone, assert_same, narrow_pair, narrow_tcp_pair, pattern, slow_reader, tcp_pair, Temp, PATIENCE,
+    after, alone, assert_same, narrow_pair, narrow_tcp_pair, pattern, slow_reader, tcp_pair, Temp, PATIENCE,
 };
 
 /// Headers, file and trailers, and how far they have come.
@@ -67,17 +67,6 @@ impl Load {
         }
         assert_eq!(done, total);
     }
-}
-
-/// The buffers without the first `done` bytes.
-fn after(buffers: &[Vec<u8>], mut done: usize) -> Vec<&[u8]> {
-    let mut left = Vec::new();
-    for buffer in buffers {
-        let skipped = done.min(buffer.len());
-        done -= skipped;
-        left.push(&buffer[skipped..]);
-    }
-    left
 }
 
 fn request<'a>(out: &'a impl AsFd, input: &'a File, nbytes: u64) -> Request<'a> {

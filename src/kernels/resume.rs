@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::sys::fake::machine::Stop;
-use crate::testing::{assert_same, pattern};
+use crate::testing::{after, assert_same, pattern};
 use crate::transfer::{Method, Step, Transfer};
 
 super::on_every_kernel! {
@@ -105,17 +105,6 @@ fn resume<S: Subject>(
         assert_eq!(rig.position(), if null { start + in_file } else { 0 } as u64);
     }
     assert_same(&rig.received(), &wanted);
-}
-
-/// The buffers without the first `done` bytes.
-fn after(buffers: &[Vec<u8>], mut done: usize) -> Vec<&[u8]> {
-    let mut left = Vec::new();
-    for buffer in buffers {
-        let skipped = done.min(buffer.len());
-        done -= skipped;
-        left.push(&buffer[skipped..]);
-    }
-    left
 }
 
 fn method() -> impl Strategy<Value = Method> {
