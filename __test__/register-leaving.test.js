@@ -7,6 +7,8 @@ const { subscribe, unsubscribe } = require('node:diagnostics_channel');
 const { once } = require('node:events');
 const fs = require('node:fs');
 const { PassThrough, pipeline } = require('node:stream');
+const { prematureClose } = require('../lib/errors');
+const { intakeOf } = require('../lib/register/intake');
 const { connect, httpServer } = require('./http-client');
 const { openFds, pattern, readAll, tmpFile, until } = require('./helpers');
 const { hooked, watch, OF_STREAM, OF_RESPONSE } = require('./piped');
@@ -175,6 +177,56 @@ test('the server destroys the response: the stream is closed', async () => {
     await until(() => opened(large) === 0, 'the file to close');
   });
   expect(counts).toMatchObject({ taken: 1, completed: 0, failed: 1 });
+});
+
+test('a piece that fails when the response is destroyed: nothing is read before the pipe has heard', async () => {
+  const order = [];
+  let stream;
+  const { port } = await httpServer((_, res) => {
+    stream = fs.createReadStream(large);
+    stream.pipe(res);
+    res.on('unpipe', () => order.push('unpipe'));
+    const { read } = fs;
+    until(() => stream.bytesRead > 0 && intakeOf(stream).job, 'a piece under way').then(() => {
+      // That is decided when it is piped: to read by this from now on changes nothing else.
+      fs.read = (...args) => {
+        order.push('read');
+        return read.apply(fs, args);
+      };
+      stream.on('close', () => {
+        fs.read = read;
+      });
+      res.destroy();
+      // A step that was running just then says so before the socket's end is told.
+      intakeOf(stream).job.fail(prematureClose());
+    });
+  });
+  await hooked(async () => {
+    const client = connect(port);
+    client.send('/');
+    await until(() => stream?.closed, 'the stream to close');
+  });
+  expect(order[0]).toBe('unpipe');
+});
+
+test('a response that was ended by another, on a connection that goes on: the stream is closed', async () => {
+  const file = tmpFile(bytes.subarray(0, 100_000), 'late');
+  let stream;
+  const { port } = await httpServer((req, res) => {
+    if (req.url === '/again') return res.end('again');
+    stream = fs.createReadStream(file);
+    stream.on('open', () => res.end('early'));
+    stream.pipe(res);
+    stream.pause();
+  });
+  await hooked(async () => {
+    const client = connect(port);
+    client.send('/');
+    expect((await client.response()).body.toString()).toBe('early');
+    await until(() => stream.closed, 'the stream to close');
+    client.send('/again');
+    expect((await client.response()).body.toString()).toBe('again');
+  });
 });
 
 test('a stream that is paused sends no piece after the one that is under way', async () => {
