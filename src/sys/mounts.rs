@@ -20,53 +20,74 @@ pub struct Mount {
 /// More mounts than a machine has: those that are gone are forgotten with all others.
 const MAX: usize = 1024;
 
-fn known() -> MutexGuard<'static, HashMap<Mount, bool>> {
-    static KNOWN: LazyLock<Mutex<HashMap<Mount, bool>>> = LazyLock::new(Mutex::default);
+#[derive(Debug, Default)]
+struct Table(HashMap<Mount, bool>);
+
+impl Table {
+    fn is_local(&self, mount: Mount) -> Option<bool> {
+        self.0.get(&mount).copied()
+    }
+
+    fn remember(&mut self, mount: Mount, local: bool) {
+        if self.0.len() >= MAX {
+            self.0.clear();
+        }
+        self.0.insert(mount, local);
+    }
+}
+
+fn known() -> MutexGuard<'static, Table> {
+    static KNOWN: LazyLock<Mutex<Table>> = LazyLock::new(Mutex::default);
     KNOWN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Is it local? `None` if nobody has asked yet.
 pub fn is_local(mount: Mount) -> Option<bool> {
-    known().get(&mount).copied()
+    known().is_local(mount)
 }
 
 /// Remembers the answer.
 pub fn remember(mount: Mount, local: bool) {
-    let mut known = known();
-    if known.len() >= MAX {
-        known.clear();
-    }
-    known.insert(mount, local);
+    known().remember(mount, local);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A number that no mount of this machine has.
-    const fn unreal(id: u64) -> Mount {
-        Mount { id: u64::MAX - id, device: (u32::MAX, 0) }
+    const fn mount(id: u64) -> Mount {
+        Mount { id, device: (8, 0) }
     }
 
     #[test]
     fn what_was_not_asked_is_not_known() {
-        assert_eq!(is_local(unreal(0)), None);
+        assert_eq!(Table::default().is_local(mount(0)), None);
     }
 
     #[test]
     fn the_last_answer_counts() {
-        remember(unreal(1), true);
-        assert_eq!(is_local(unreal(1)), Some(true));
-        remember(unreal(1), false);
-        assert_eq!(is_local(unreal(1)), Some(false));
-        assert_eq!(is_local(Mount { device: (u32::MAX, 1), ..unreal(1) }), None);
+        let mut table = Table::default();
+        table.remember(mount(1), true);
+        assert_eq!(table.is_local(mount(1)), Some(true));
+        table.remember(mount(1), false);
+        assert_eq!(table.is_local(mount(1)), Some(false));
+        assert_eq!(table.is_local(Mount { device: (8, 1), ..mount(1) }), None);
     }
 
     #[test]
     fn it_does_not_grow_for_ever() {
+        let mut table = Table::default();
         for id in 0..3 * MAX as u64 {
-            remember(unreal(100 + id), false);
-            assert!(known().len() <= MAX);
+            table.remember(mount(id), false);
+            assert!(table.0.len() <= MAX);
         }
+    }
+
+    #[test]
+    fn all_of_the_process_ask_one_table() {
+        let unreal = Mount { id: u64::MAX, device: (u32::MAX, 0) };
+        assert_eq!(is_local(unreal), None);
+        remember(unreal, true);
+        assert_eq!(is_local(unreal), Some(true));
     }
 }
