@@ -229,24 +229,20 @@ function place(value, name) {
 }
 
 /**
- * What a transfer sends from: an fd, or a path as bytes with a text for errors.
+ * What a transfer sends from: an fd, or a path: as bytes with a text for errors, or as that text alone.
  * @param {unknown} value
- * @returns {{ fd: number } | { path: Buffer, shown: string }}
+ * @returns {{ fd: number } | { path: Buffer | null, shown: string }}
  */
 function source(value) {
   if (typeof value === 'number') return { fd: fd(value, 'file') };
   if (isFileHandle(value)) return { fd: /** @type {{ fd: number }} */ (value).fd };
-  if (typeof value === 'string') {
-    if (value.includes('\0')) throw nullBytes(value);
-    return { path: Buffer.from(value), shown: value };
-  }
+  if (typeof value === 'string') return path(value, null);
   if (types.isUint8Array(value)) {
     const copy = Buffer.from(value);
     return path(copy.toString(), copy);
   }
   if (value !== null && typeof value === 'object' && 'href' in value && 'protocol' in value) {
-    const file = fileURLToPath(/** @type {URL} */ (value));
-    return path(file, Buffer.from(file));
+    return path(fileURLToPath(/** @type {URL} */ (value)), null);
   }
   throw errors.invalidArgType(
     'file',
@@ -257,10 +253,10 @@ function source(value) {
 
 /**
  * @param {string} shown
- * @param {Buffer} bytes
+ * @param {Buffer | null} bytes
  */
 function path(shown, bytes) {
-  if (bytes.includes(0)) throw nullBytes(shown);
+  if (shown.includes('\0')) throw nullBytes(shown);
   return { path: bytes, shown };
 }
 

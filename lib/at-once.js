@@ -66,8 +66,12 @@ function sendAtOnce(transfer, socket, channel) {
   if (!message._header) message._implicitHeader();
   // Whoever hears of the head may have written.
   if (message.chunkedEncoding || !isIdle(out, socket)) return 0;
-  const head = Buffer.from(message._header, 'latin1');
-  native.sendNow(socket._handle.fd, source.id, offset, length, head, METHODS[options.method], report);
+  const head = message._header;
+  // Whoever moves the file's position, or reads it, needs it after this.
+  const spare = source.isSpare && !Number.isNaN(options.offset);
+  const { fd } = socket._handle;
+  const method = METHODS[options.method];
+  if (native.sendNow(fd, source.id, offset, length, head, method, spare, report)) source.released();
   const [, sent, , calls, , copied, refusal] = report;
   if (sent === 0) return 0;
   message._headerSent = true;
@@ -75,7 +79,7 @@ function sendAtOnce(transfer, socket, channel) {
   channel.sentPast(sent, message, head.length);
   transfer.calls += calls;
   if (copied) transfer.copied(refusal);
-  if (sent < head.length) socket.write(head.subarray(sent));
+  if (sent < head.length) socket.write(head.slice(sent), 'latin1');
   transfer.sent = Math.max(0, sent - head.length);
   return transfer.sent;
 }

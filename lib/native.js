@@ -31,8 +31,8 @@ const path = require('node:path');
  * @property {(fd: number) => boolean} isStreamSocket
  * @property {(fd: number, source: number, offset: number, length: number, head: Uint8Array | undefined,
  *   tail: Uint8Array | undefined, method: number, report: Float64Array, done: Done) => number} transfer
- * @property {(fd: number, source: number, offset: number, length: number, head: Uint8Array, method: number,
- *   report: Float64Array) => void} sendNow
+ * @property {(fd: number, source: number, offset: number, length: number, head: string, method: number,
+ *   release: boolean, report: Float64Array) => boolean} sendNow
  */
 
 /** The part of a binary's name that tells the C library, or the toolchain, apart. */

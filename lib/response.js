@@ -83,7 +83,7 @@ function prepare(transfer) {
   const { out, bytes } = transfer;
   const bodyless = isBodyless(out);
   if (bytes >= 0 && !transfer.isPart && !out.headersSent && mayTakeLength(out)) {
-    out.setHeader('Content-Length', bytes);
+    plain.setLength(out, bytes);
     transfer.setLength = true;
   }
   if (bodyless) return true;
@@ -98,14 +98,23 @@ function prepare(transfer) {
     if (out instanceof http.OutgoingMessage) watch(out);
     return false;
   }
+  // What goes at once, and is the whole body, needs no counting.
+  if (transfer.setLength) return false;
   const ledger = watch(out);
-  if (transfer.setLength) ledger.set = bytes;
   const before = ledger.bodyBytes();
   const all = Math.max(bytes, 0) + (before ?? 0);
   if (!(all <= length)) throw errors.lengthMismatch(all, length);
   // What a source of unknown size gives beyond this is refused when it comes.
   if (bytes < 0) transfer.limit = length - (before ?? 0);
   return false;
+}
+
+/**
+ * Counts the body of a response whose length a transfer has set, and which takes more than this turn.
+ * @param {Transfer} transfer
+ */
+function watchOver({ out, bytes }) {
+  if (plain.isPlain(out)) watch(out).set = bytes;
 }
 
 /**
@@ -260,4 +269,4 @@ function destroy(out) {
   socket?.destroy();
 }
 
-module.exports = { isHttp, isBodyless, prepare, forget, destroy };
+module.exports = { isHttp, isBodyless, prepare, watchOver, forget, destroy };

@@ -49,6 +49,8 @@ class Channel {
     /** The response whose head has come by, and where its body began. */
     this.response = null;
     this.bodyStart = 0;
+    /** The response that has had all of its body at once, and whose bytes nobody counts. @type {any} */
+    this.whole = null;
     this.onClose = this.onClose.bind(this);
     socket.on('close', this.onClose);
     const write = define(
@@ -91,7 +93,10 @@ class Channel {
         this.bodyStart = this.passed + Buffer.byteLength(header, encoding);
       }
     }
-    this.passed += byteLength(chunk, encoding);
+    const bytes = byteLength(chunk, encoding);
+    this.passed += bytes;
+    // More than was promised: the connection must not go on to another response.
+    if (this.whole === message && message && bytes > 0) message._last = true;
   }
 
   /**
@@ -288,7 +293,11 @@ function enqueue(transfer) {
   // The head is made on the way. Whoever hears of it and replaces `write` gets what is written after this.
   const { write } = out;
   let from = sendAtOnce(transfer, socket, channel);
-  if (from === transfer.bytes) return transfer.complete();
+  if (from === transfer.bytes) {
+    if (transfer.setLength) channel.whole = out;
+    return transfer.complete();
+  }
+  transfer.queues();
   transfer.way = channel;
   channel.add(transfer);
   if (transfer.isHttp && !out.socket) awaitSocket(transfer);

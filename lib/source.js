@@ -15,6 +15,8 @@ const { native } = require('./native');
  * @property {number} fd a descriptor of ours; without the native side the caller's own
  * @property {number} size bytes, -1 where the size says nothing (pipes, devices, /proc)
  * @property {() => void} release
+ * @property {boolean} isSpare the native side may release it by itself, once it has sent what is wanted of it
+ * @property {() => void} released it has
  * @property {(length: number, place: number | null, done: OnRead) => void} read up to so many bytes at a place, or from
  *   where it stands; none are its end. The descriptor stays open until that is done, since the number may be anybody's
  *   after it: a read that waits for a thread would take a stranger's bytes
@@ -29,9 +31,9 @@ const EXDEV = errors.errnoOf('EXDEV');
 const report = new Float64Array(5);
 
 /**
- * Paths that were found on a local file system, and whether on the mount that they begin on: worth a try to open them on
- * this thread, which the native side does only if they still lead there. The oldest go first.
- * @type {Map<string, boolean>}
+ * Paths that were found on a local file system, as bytes, and whether on the mount that they begin on: worth a try to
+ * open them on this thread, which the native side does only if they still lead there. The oldest go first.
+ * @type {Map<string, { bytes: Buffer, rooted: boolean }>}
  */
 const local = new Map();
 const LOCAL_MAX = 4096;
@@ -40,10 +42,14 @@ function nothing() {}
 
 /**
  * @param {string} key
+ * @param {Buffer} bytes
  * @param {boolean} rooted
  */
-function remember(key, rooted) {
-  local.set(key, rooted);
+function remember(key, bytes, rooted) {
+  // None of a pool, which each of its parts keeps whole.
+  const known = local.get(key) ?? { bytes: Buffer.from(Uint8Array.from(bytes).buffer), rooted };
+  known.rooted = rooted;
+  local.set(key, known);
   if (local.size > LOCAL_MAX) local.delete(/** @type {string} */ (local.keys().next().value));
 }
 
@@ -65,6 +71,14 @@ class Held {
 
   close() {
     native?.release(this.id);
+  }
+
+  get isSpare() {
+    return this.open && this.reads === 0;
+  }
+
+  released() {
+    this.open = false;
   }
 
   release() {
@@ -115,13 +129,15 @@ function lent(fd) {
     fd,
     size: stat.isFile() && stat.size > 0 ? stat.size : -1,
     release() {},
+    isSpare: false,
+    released() {},
     read: (length, place, done) => readByFs(fd, length, place, done),
   };
 }
 
 /**
  * Opens a path. `done` is called once; before the return only if the file could be opened without waiting.
- * @param {{ path: Buffer, shown: string }} file
+ * @param {{ path: Buffer | null, shown: string }} file `path` null: the text's own bytes
  * @param {(error: Error | null, source?: Source) => void} done
  * @returns {() => void} gives up: `done` will not be called, and nothing stays open
  */
@@ -131,15 +147,15 @@ function open({ path, shown }, done) {
     done(errors.accessDenied(shown));
     return nothing;
   }
-  if (native === null || !mayRead(shown)) return openByFs(path, done);
-  // A path that is no UTF-8 has no text that is its own.
-  const key = shown.includes('\ufffd') ? path.toString('latin1') : shown;
-  const rooted = local.get(key);
-  if (rooted !== undefined) {
-    let answer = native.openCached(path, rooted, report);
+  if (native === null || !mayRead(shown)) return openByFs(path ?? Buffer.from(shown), done);
+  // A path given as bytes may have no text that is its own; no path as text has a zero in it.
+  const key = path === null ? shown : `\0${path.toString('latin1')}`;
+  const known = local.get(key);
+  if (known !== undefined) {
+    let answer = native.openCached(known.bytes, known.rooted, report);
     if (answer === EXDEV) {
-      remember(key, false);
-      answer = native.openCached(path, false, report);
+      known.rooted = false;
+      answer = native.openCached(known.bytes, false, report);
     }
     if (answer === 0) {
       done(null, new Held(report[0], report[1], report[2]));
@@ -147,7 +163,7 @@ function open({ path, shown }, done) {
     }
     if (answer !== EAGAIN) local.delete(key);
   }
-  return openByEngine(path, key, shown, done);
+  return openByEngine(path ?? Buffer.from(shown), key, shown, done);
 }
 
 /**
@@ -173,7 +189,7 @@ function openByEngine(path, key, shown, done) {
   const id = addon.open(path, (end, source, errno, fd, size, isLocal, rooted) => {
     if (end === 0) {
       if (!wanted) return addon.release(source);
-      if (isLocal) remember(key, rooted !== 0);
+      if (isLocal) remember(key, path, rooted !== 0);
       else local.delete(key);
       return done(null, new Held(source, fd, size));
     }
@@ -312,4 +328,4 @@ function seek(source, to) {
   native?.seek(source.id, to);
 }
 
-module.exports = { adopt, open, position, seek };
+module.exports = { nothing, adopt, open, position, seek };

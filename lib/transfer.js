@@ -53,7 +53,8 @@ class Transfer {
     this.out = out;
     this.options = options;
     this.isHttp = response.isHttp(out);
-    this.resource = new AsyncResource('SENDFILE');
+    /** @type {AsyncResource | null} */
+    this.context = null;
     /** @type {Source | null} */
     this.source = null;
     /** @type {Way | null} */
@@ -107,7 +108,7 @@ class Transfer {
   /**
    * Opens the source. An fd is queued before this returns, so that what the caller writes next follows it; a path no
    * earlier than the next microtask, whether it could be opened at once or not.
-   * @param {{ fd: number } | { path: Buffer, shown: string }} file
+   * @param {{ fd: number } | { path: Buffer | null, shown: string }} file
    */
   start(file) {
     const { signal, timeout, onProgress } = this.options;
@@ -116,12 +117,14 @@ class Transfer {
       signal.addEventListener('abort', this.onAbort, { once: true });
     }
     if (timeout > 0 || onProgress) this.watch = new Watch(this);
+    if (signal || this.watch || this.message) this.keepContext();
     this.standInLine();
     try {
       if ('fd' in file) {
         this.source = sources.adopt(file.fd);
         this.opened = true;
         advance(this.out);
+        this.keepContext();
         return;
       }
       let waited = false;
@@ -131,6 +134,8 @@ class Transfer {
         else next.then(go);
       });
       waited = true;
+      // What is open already goes on in a microtask of the caller's own.
+      if (this.giveUp !== sources.nothing) this.keepContext();
     } catch (error) {
       this.fail(/** @type {Error} */ (error));
     }
@@ -153,6 +158,18 @@ class Transfer {
     this.source = source;
     this.opened = true;
     advance(this.out);
+    this.keepContext();
+  }
+
+  /** The caller's asynchronous context. */
+  get resource() {
+    this.context ??= new AsyncResource('SENDFILE');
+    return this.context;
+  }
+
+  /** From here on it may be gone on with by others. What is over by then, as small files are, does without. */
+  keepContext() {
+    if (!this.over) return this.resource;
   }
 
   /**
@@ -188,18 +205,26 @@ class Transfer {
       }
       this.measure(source);
       const bodyless = this.isHttp && response.prepare(this);
-      if (bodyless || this.bytes === 0) return this.complete();
+      if (bodyless || this.bytes === 0) {
+        if (!bodyless) this.queues();
+        return this.complete();
+      }
       if (reason !== undefined) {
         this.method = 'copy';
         this.reason = reason;
         this.inJs = true;
         this.lasts();
       }
-      if (refusal !== undefined) this.way = copy.begin(this);
-      else socketWrite.enqueue(this);
+      if (refusal === undefined) {
+        socketWrite.enqueue(this);
+      } else {
+        this.queues();
+        this.way = copy.begin(this);
+      }
       this.watch?.begin();
       this.tell();
     } catch (error) {
+      this.queues();
       this.fail(/** @type {Error} */ (error));
       // A promise of bytes that the file cannot keep: the peer must not wait for them.
       if (this.isHttp && /** @type {any} */ (error).code === 'ERR_SENDFILE_TRUNCATED')
@@ -221,6 +246,12 @@ class Transfer {
   /** The stream's next transfer has to wait until this one is over. */
   keepsLine() {
     return !this.over && this.way?.keepsLine === true;
+  }
+
+  /** Not all of it went out at once, or there was nothing to send: what becomes of its response is watched. */
+  queues() {
+    this.keepContext();
+    if (this.setLength) response.watchOver(this);
   }
 
   /** It takes time: somebody has to look after it. */
@@ -433,6 +464,7 @@ function sendPart(out, source, { offset, length }, { done, failed }) {
   job.reject = /** @type {any} */ (failed);
   job.standInLine();
   advance(out);
+  job.keepContext();
   return job;
 }
 

@@ -10,7 +10,7 @@ use napi::{Env, Result, Task};
 use napi_derive::napi;
 
 use super::args::{answer, borrow, fill, size, Array};
-use super::environment::{begin, describe, engine, here, Done, Held};
+use super::environment::{begin, describe, engine, here, Done, Environment, Held};
 use crate::sys::open::{self, Source};
 use crate::sys::posix;
 
@@ -122,11 +122,14 @@ pub fn seek(env: Env, source: u32, to: f64) -> Result<f64> {
 /// Lets a source go. Its file is closed once no transfer uses it: on this thread only if that asks nobody.
 #[napi(catch_unwind)]
 pub fn release(env: Env, source: u32) -> Result<()> {
-    let held = here(&env, |environment| environment.sources.remove(&source))?;
-    if let Some(Held { file, local: false }) = held {
+    here(&env, |environment| forget(environment, source))
+}
+
+/// Closes it where nobody has to be waited for, or leaves that to the engine.
+pub fn forget(environment: &mut Environment, source: u32) {
+    if let Some(Held { file, local: false }) = environment.sources.remove(&source) {
         if let Ok(engine) = engine() {
             engine.close(file);
         }
     }
-    Ok(())
 }

@@ -3,11 +3,12 @@
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use napi::{Env, Result};
+use napi::{Env, JsString, Result};
 use napi_derive::napi;
 
 use super::args::{borrow, fill, number, size, Array};
 use super::environment::{engine, here, numbers, Done, Environment, FAILED, REFUSED};
+use super::source::forget;
 use crate::engine::{Begin, End, Report};
 use crate::sys::{posix, Kernel, Native};
 use crate::transfer::{Lent, Method, Step, Transfer, INLINE_MAX};
@@ -57,7 +58,8 @@ pub fn transfer(
 }
 
 /// The part of [`transfer`] that needs no other thread, without a tail: sends what goes at once and leaves the rest.
-/// `report` holds what a callback would hear, 0 where nothing has left.
+/// `report` holds what a callback would hear, 0 where nothing has left. `head` is latin1. True where all has left and the
+/// source was released, as `release` asks for.
 #[napi(catch_unwind)]
 #[allow(clippy::too_many_arguments)] // as above
 pub fn send_now(
@@ -66,10 +68,13 @@ pub fn send_now(
     source: u32,
     offset: f64,
     length: f64,
-    head: &[u8],
+    head: JsString<'_>,
     method: u32,
+    release: bool,
     report: Array<'_>,
-) -> Result<()> {
+) -> Result<bool> {
+    let head = head.into_latin1()?;
+    let head = head.as_slice();
     here(&env, |environment| {
         let sent = size(offset).and_then(|offset| {
             let length = size(length)?;
@@ -77,7 +82,13 @@ pub fn send_now(
                 Plan { fd, source, offset, length, head: Some(head), tail: None, method: chosen(method) };
             Ok(so_far(&attempt(environment, &plan)?.0, End::Done))
         });
-        fill(report, &sent.map_or([0.0; 7], |sent| numbers(&sent)));
+        let sent = sent.map_or([0.0; 7], |sent| numbers(&sent));
+        fill(report, &sent);
+        let released = release && sent[1] == length + number(head.len() as u64);
+        if released {
+            forget(environment, source);
+        }
+        released
     })
 }
 
