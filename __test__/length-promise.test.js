@@ -236,6 +236,73 @@ describe.each(ways)('Content-Length by %s', (name, promise) => {
   });
 });
 
+describe('a Content-Length that the transfer sets', () => {
+  const sizes = [
+    ['no bytes', Buffer.alloc(0)],
+    ['what goes out at once', bytes],
+    ['more than that', pattern(3 * 1024 * 1024, 8)],
+  ];
+
+  test.each(sizes)('%s: a write after it ends the connection, in whatever turn', async (_, body) => {
+    const path = tmpFile(body);
+    // A path is not queued before the next turn.
+    for (const [byFd, later] of [
+      [true, false],
+      [true, true],
+      [false, true],
+    ]) {
+      const { response, after } = await exchange(async (res) => {
+        const sent = byFd ? withFd((fd) => transfer(res, fd), path) : transfer(res, path);
+        if (later) await sent;
+        res.write('and more');
+        if (later) await turn();
+        res.end();
+        await outcome(sent);
+      });
+      expect(response.body.equals(body)).toBe(true);
+      expect(after.toString('latin1')).toBe('and more');
+    }
+  });
+
+  test('whose head is refused by a listener: the body that is missing ends the connection', async () => {
+    const { response, after, result } = await exchange(async (res) => {
+      const { writeHead } = res;
+      res.writeHead = function (...args) {
+        writeHead.apply(this, args);
+        throw new Error('no head');
+      };
+      const refused = await transfer(res, file).catch((error) => error);
+      res.end();
+      return refused.message;
+    });
+    expect(result).toBe('no head');
+    expect(response.whole).toBe(false);
+    expectInStep(after, false);
+  });
+
+  test.each([
+    ['the first header', {}],
+    ['one after others', { 'Cache-Control': 'no-store' }],
+  ])('is a header like any other, as %s', async (_, headers) => {
+    let seen;
+    const { response } = await exchange(async (res) => {
+      for (const [name, value] of Object.entries(headers)) res.setHeader(name, value);
+      const { writeHead } = res;
+      res.writeHead = function (...args) {
+        seen = [this.getHeader('Content-Length'), this.hasHeader('content-length')];
+        return writeHead.apply(this, args);
+      };
+      await transfer(res, file);
+      seen.push(res.getHeaderNames(), { ...res.getHeaders() });
+      res.end();
+    });
+    const lowered = Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]);
+    const all = { ...Object.fromEntries(lowered), 'content-length': bytes.length };
+    expect(seen).toEqual([bytes.length, true, Object.keys(all), all]);
+    expect(response.head).toMatch(/^Content-Length: 10000$/m);
+  });
+});
+
 describe('an explicit length', () => {
   test('that the file does not have ends the connection before a byte', async () => {
     const ranges = [
