@@ -94,7 +94,7 @@ describe.each(ways)('Content-Length by %s', (name, promise) => {
         return refused;
       });
       expect(result).toEqual({ code: 'ERR_HTTP_CONTENT_LENGTH_MISMATCH', bytesSent: 0 });
-      expect(response).toMatchObject({ whole: true, body: Buffer.from('four') });
+      expect([response.whole, response.body.toString()]).toEqual([true, 'four']);
       expectInStep(after, true);
     }
   });
@@ -120,7 +120,7 @@ describe.each(ways)('Content-Length by %s', (name, promise) => {
       await transfer(res, tmpFile(0));
       res.end();
     });
-    expect(response).toMatchObject({ whole: false, body: Buffer.alloc(0) });
+    expect([response.whole, response.body.toString()]).toEqual([false, '']);
     expectInStep(after, false);
   });
 
@@ -276,7 +276,7 @@ describe('a Content-Length that the transfer sets', () => {
       return refused.message;
     });
     expect(result).toBe('no head');
-    expect(response).toMatchObject({ whole: false, body: Buffer.alloc(0) });
+    expect([response.whole, response.body.toString()]).toEqual([false, '']);
     expectInStep(after, false);
   });
 

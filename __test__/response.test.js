@@ -258,7 +258,7 @@ describe('connections', () => {
     const client = connect(port);
     client.send('/first');
     client.send('/second');
-    expect(await client.response()).toMatchObject({ body: Buffer.from('first') });
+    expect((await client.response()).body.toString()).toBe('first');
     expect(await client.response()).toMatchObject({ body: bytes, whole: true });
   });
 });
@@ -354,7 +354,7 @@ describe('a response that takes no transfer any more', () => {
         res.end('short');
         result = await outcome(transfer(res, source()));
       });
-      expect(answer).toMatchObject({ body: Buffer.from('short'), reused: true });
+      expect([answer.body.toString(), answer.reused]).toEqual(['short', true]);
       expect(result).toEqual({ code: 'ERR_STREAM_WRITE_AFTER_END', bytesSent: 0 });
     }
   });
@@ -498,7 +498,7 @@ describe('errors', () => {
         res.writeHead(404);
         res.end(seen);
       });
-      expect(answer).toMatchObject({ status: 404, body: Buffer.from(code), reused: true });
+      expect([answer.status, answer.body.toString(), answer.reused]).toEqual([404, code, true]);
     }
   });
 

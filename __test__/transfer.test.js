@@ -2,6 +2,7 @@
 
 const fs = require('node:fs');
 const { once } = require('node:events');
+const path = require('node:path');
 const { pathToFileURL } = require('node:url');
 const { sendfile, transfer } = require('..');
 const { pattern, readAll, readBytes, tmpFile } = require('./helpers');
@@ -80,17 +81,36 @@ describe('the source', () => {
   });
 
   test('is a path whose bytes are no text', async () => {
-    const path = Buffer.concat([Buffer.from(tmpFile('')), Buffer.from([0xff, 0xfe])]);
-    fs.writeFileSync(path, 'odd');
-    const { received } = await through((near) => transfer(near, path));
+    const odd = Buffer.concat([Buffer.from(tmpFile('')), Buffer.from([0xff, 0xfe])]);
+    fs.writeFileSync(odd, 'odd');
+    const { received } = await through((near) => transfer(near, odd));
     expect(received.toString()).toBe('odd');
   });
 
+  test('is one of two whose names are the same characters, of one as text and of the other as bytes', async () => {
+    const folder = path.dirname(tmpFile(''));
+    const text = path.join(folder, '\u00e4.txt');
+    const bytes = Buffer.from(text, 'latin1');
+    fs.writeFileSync(text, 'text');
+    fs.writeFileSync(bytes, 'bytes');
+    // What is known of a path helps from the second time on.
+    for (let round = 0; round < 3; round++) {
+      for (const [name, content] of [
+        [text, 'text'],
+        [bytes, 'bytes'],
+        [Buffer.from(text), 'text'],
+      ]) {
+        const { received } = await through((near) => transfer(near, name));
+        expect(received.toString()).toBe(content);
+      }
+    }
+  });
+
   test('given as bytes may be overwritten right after the call', async () => {
-    const path = Buffer.from(file);
+    const mine = Buffer.from(file);
     const { received } = await through((near) => {
-      const sending = transfer(near, path);
-      path.fill(0x78);
+      const sending = transfer(near, mine);
+      mine.fill(0x78);
       return sending;
     });
     expectBytes(received, content);
