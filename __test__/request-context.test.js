@@ -29,6 +29,7 @@ const ways = {
     res.write = (...given) => write.apply(res, given);
     return {};
   },
+  'nothing asked for': () => undefined,
 };
 
 const files = {
@@ -36,6 +37,12 @@ const files = {
   'a small fd': () => openFile(small),
   'a large path': () => large,
   'a large fd': () => openFile(large),
+  'a path that is met for the first time': () => {
+    const path = tmpFile('');
+    fs.unlinkSync(path);
+    fs.linkSync(large, path);
+    return path;
+  },
 };
 
 /** What is called back around a transfer that arrives: each tells where it is by `note`. */
@@ -45,12 +52,8 @@ async function arrive(res, file, options, note) {
   res.write('before', note('the write before'));
   const controller = new AbortController();
   controller.signal.addEventListener('abort', note('abort'));
-  await transfer(res, file, {
-    ...options,
-    signal: controller.signal,
-    timeout: 60_000,
-    onProgress: note('progress'),
-  });
+  const watched = { signal: controller.signal, timeout: 60_000, onProgress: note('progress') };
+  await transfer(res, file, options && { ...options, ...watched });
   note('awaited')();
   controller.abort();
   res.write('after', note('the write after'));
@@ -108,7 +111,7 @@ describe.each(Object.entries(ways))('%s', (_way, optionsOf) => {
       for (const place of [
         'the write before',
         'the write after',
-        'progress',
+        ...(optionsOf({}) ? ['progress'] : []),
         'awaited',
         'a turn later',
         'end',

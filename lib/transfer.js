@@ -250,7 +250,6 @@ class Transfer {
 
   /** Not all of it went out at once, or there was nothing to send: what becomes of its response is watched. */
   queues() {
-    this.keepContext();
     if (this.setLength) response.watchOver(this);
   }
 
