@@ -184,3 +184,21 @@ describe.each(Object.entries(ways))('%s', (_way, optionsOf) => {
     expect(strays(seen)).toEqual([]);
   });
 });
+
+test('a subscriber hears of a transfer that is aborted from elsewhere, before its turn, in the context of its call', async () => {
+  const { port } = await httpServer((_, res) => transfer(res, small).then(() => res.end()));
+  const client = connect(port);
+  client.send('/');
+  await client.response();
+  const seen = [];
+  const hear = () => seen.push(storage.getStore());
+  diagnostics.subscribe('tracing:rs-sendfile:transfer:asyncEnd', hear);
+  const controller = new AbortController();
+  const sending = storage.run('the call', () =>
+    transfer(client.socket, small, { signal: controller.signal }),
+  );
+  storage.run('elsewhere', () => controller.abort());
+  await expect(sending).rejects.toMatchObject({ code: 'ABORT_ERR', bytesSent: 0 });
+  diagnostics.unsubscribe('tracing:rs-sendfile:transfer:asyncEnd', hear);
+  expect(seen).toEqual(['the call']);
+});

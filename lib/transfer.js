@@ -117,7 +117,8 @@ class Transfer {
       signal.addEventListener('abort', this.onAbort, { once: true });
     }
     if (timeout > 0 || onProgress) this.watch = new Watch(this);
-    if (signal || this.watch || this.message) this.keepContext();
+    // It may be aborted before its turn, from elsewhere.
+    if (signal) this.keepContext();
     this.standInLine();
     try {
       if ('fd' in file) {
