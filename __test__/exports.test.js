@@ -145,19 +145,6 @@ describe('without a binary that loads', () => {
     expect(constants).toEqual([]);
   });
 
-  test('no binary at all: the reason names the package to install', async () => {
-    const bare = tmpPath('bare');
-    for (const entry of ['index.js', 'package.json', 'lib']) {
-      fs.cpSync(path.join(root, entry), path.join(bare, entry), { recursive: true });
-    }
-    const program = `console.log(JSON.stringify(require(${JSON.stringify(bare)}).support));`;
-    const { code, stdout } = await runInChild(program, { env: { NAPI_RS_NATIVE_LIBRARY_PATH: '' } });
-    expect(code).toBe(0);
-    const { available, reason, platform } = JSON.parse(stdout);
-    expect(available).toBe(false);
-    expect(reason).toContain(`npm install rs-sendfile-${platform}`);
-  });
-
   test('the path of a binary that loads is taken', async () => {
     const { platform } = rsSendfile.support;
     const binary = path.join(root, `rs-sendfile.${platform}.node`);

@@ -1,11 +1,19 @@
 'use strict';
 
 /**
- * Loads the native addon and tells "missing" from "broken". The only file that looks at the platform.
+ * Loads the native addon, from a build in this directory or the package for this platform. Never throws: without an
+ * addon `support` says why.
  */
 
 const fs = require('node:fs');
 const path = require('node:path');
+const { readElf } = require('./elf');
+const { EXPORTS } = require('./exports');
+const { prebuilt } = require('./prebuilt');
+const reasons = require('./reasons');
+const target = require('./target');
+
+const root = path.join(__dirname, '..');
 
 /**
  * @typedef {(end: number, sent: number, errno: number, calls: number, waits: number, copied: number,
@@ -35,53 +43,130 @@ const path = require('node:path');
  *   release: boolean, report: Float64Array) => boolean} sendNow
  */
 
-/** The part of a binary's name that tells the C library, or the toolchain, apart. */
-function abi() {
-  if (process.platform === 'win32') return 'msvc';
-  if (process.platform !== 'linux') return '';
-  const report = /** @type {any} */ (process.report?.getReport());
-  // Node's own report names the glibc that it runs on.
-  const libc = report?.header?.glibcVersionRuntime ? 'gnu' : 'musl';
-  return process.arch === 'arm' ? `${libc}eabihf` : libc;
-}
+/** @typedef {{ native: Addon | null, name?: string, reason?: string }} Loaded */
 
-/** The platform as the binaries' names have it, e.g. `linux-x64-gnu`. */
-function target() {
-  return [process.platform, process.arch, abi()].filter(Boolean).join('-');
-}
+/** @param {string} reason @returns {Loaded} */
+const none = (reason) => ({ native: null, reason });
 
-/** @param {unknown} error */
-function isMissing(error) {
-  return /** @type {NodeJS.ErrnoException} */ (error)?.code === 'MODULE_NOT_FOUND';
-}
-
-/** @returns {{ native: Addon | null, reason?: string }} */
+/** @returns {Loaded} */
 function load() {
-  const override = process.env.NAPI_RS_NATIVE_LIBRARY_PATH;
-  const name = target();
-  const local = path.join(__dirname, '..', `rs-sendfile.${name}.node`);
-  const places = override ? [path.resolve(override)] : [`rs-sendfile-${name}`];
-  if (!override && fs.existsSync(local)) places.unshift(local);
-  const place = places[0];
   try {
-    const native = /** @type {Addon} */ (require(place));
-    native.init();
-    return { native };
+    return find();
   } catch (error) {
-    if (isMissing(error) && !override) {
-      return {
-        native: null,
-        reason:
-          `no binary for ${name}: the package rs-sendfile-${name} is not installed. ` +
-          `Try "npm install rs-sendfile-${name}", or build from source with "npm run build".`,
-      };
-    }
-    const message = /** @type {Error} */ (error).message.split('\n')[0];
-    return { native: null, reason: `the binary for ${name} does not load: ${message}` };
+    return none(`the binary for ${target.name} was not found: ${/** @type {Error} */ (error).message}`);
   }
 }
 
-const { native, reason } = load();
+/** @returns {Loaded} */
+function find() {
+  const override = process.env.NAPI_RS_NATIVE_LIBRARY_PATH;
+  if (override) return fromOverride(path.resolve(override));
+  const built = target.names.filter((name) => fs.existsSync(builtFile(name)));
+  if (built.length > 0) return first(built.map((name) => () => fromFile(builtFile(name), name)));
+  if (target.platform === 'win32') return none(reasons.windows());
+  const published = prebuilt.filter(({ name }) => target.names.includes(name));
+  if (published.length === 0) return none(reasons.notMade(target.name));
+  if (target.armVersion !== null && target.armVersion < 7) return none(reasons.oldArm(target.armVersion));
+  return first(published.map((one) => () => fromPackage(one)));
+}
+
+/** @param {string} name */
+const builtFile = (name) => path.join(root, `rs-sendfile.${name}.node`);
+
+/**
+ * The first that loads; if none does, what is said of the first. There is more than one only where nothing tells the C
+ * library, and the wrong one does not load.
+ * @param {(() => Loaded)[]} ways
+ */
+function first(ways) {
+  /** @type {Loaded[]} */
+  const failed = [];
+  for (const way of ways) {
+    const loaded = way();
+    if (loaded.native !== null) return loaded;
+    failed.push(loaded);
+  }
+  return failed[0];
+}
+
+/** What somebody has named is not passed over in silence. @param {string} file @returns {Loaded} */
+function fromOverride(file) {
+  const loaded = fs.existsSync(file) ? fromFile(file) : none(reasons.absent(file));
+  if (loaded.native !== null) return loaded;
+  return none(`NAPI_RS_NATIVE_LIBRARY_PATH names a file that is of no use: ${loaded.reason}`);
+}
+
+/** @param {reasons.Prebuilt} published @returns {Loaded} */
+function fromPackage(published) {
+  const { name } = published;
+  const version = ownVersion();
+  const broken = (/** @type {string} */ what) => none(reasons.broken(published, version, what));
+  let place;
+  let manifest;
+  try {
+    place = require.resolve(manifestOf(name));
+    manifest = Object(JSON.parse(fs.readFileSync(place, 'utf8')));
+  } catch (error) {
+    const { code, message } = /** @type {NodeJS.ErrnoException} */ (error);
+    if (code !== 'MODULE_NOT_FOUND') return broken(message.split('\n')[0]);
+    return none(reasons.missing(published, version, { ...target, others: installed() }));
+  }
+  if (manifest.version !== version) return none(reasons.otherVersion(published, version, manifest.version));
+  const file = path.join(path.dirname(place), String(manifest.main));
+  if (!fs.existsSync(file)) return broken(reasons.absent(file));
+  return fromFile(file, name);
+}
+
+/** The binaries that are installed, for whatever platform. */
+function installed() {
+  return prebuilt
+    .map(({ name }) => name)
+    .filter((name) => {
+      try {
+        return require.resolve(manifestOf(name)) !== '';
+      } catch {
+        return false;
+      }
+    });
+}
+
+/** @param {string} name */
+const manifestOf = (name) => `${reasons.packageOf(name)}/package.json`;
+
+function ownVersion() {
+  // Not by fs: a bundler takes this along.
+  return require('../package.json').version;
+}
+
+/** @param {string} file @param {string} [name] @returns {Loaded} */
+function fromFile(file, name) {
+  const elf = readElf(file);
+  if (elf?.arch && elf.arch !== target.arch) return none(reasons.otherArch(file, elf.arch, target.arch));
+  if (elf !== null && elf.found < elf.length) return none(reasons.cutOff(file, elf));
+  try {
+    const native = /** @type {Addon} */ (require(file));
+    const lacking = EXPORTS.find((key) => typeof (/** @type {any} */ (native)?.[key]) !== 'function');
+    if (lacking) return none(reasons.foreign(file, ownVersion(), lacking));
+    native.init();
+    return { native, name };
+  } catch (error) {
+    return none(reasons.notLoaded(file, /** @type {Error} */ (error), seen(elf)));
+  }
+}
+
+/** What is looked at once a file has not loaded. @param {ReturnType<typeof readElf>} elf */
+function seen(elf) {
+  let needed = /** @type {string[]} */ ([]);
+  try {
+    needed = elf?.needed() ?? [];
+  } catch {
+    // Not even that can be read: the loader's own words are left.
+  }
+  const glibc = () => target.getReport()?.header?.glibcVersionRuntime;
+  return { libc: target.libc, glibc, needed };
+}
+
+const { native, name, reason } = load();
 
 /** Flags that some platform has: undefined where this one has none. */
 const FLAGS = ['SF_NODISKIO', 'SF_MNOWAIT', 'SF_SYNC', 'SF_USER_READAHEAD', 'SF_NOCACHE'];
@@ -94,8 +179,8 @@ const syscall = native?.syscall() ?? null;
 const support = Object.freeze({
   available: syscall !== null,
   syscall,
-  platform: target(),
-  ...(syscall === null && { reason: reason ?? `${process.platform} has no sendfile` }),
+  platform: name ?? target.name,
+  ...(syscall === null && { reason: reason ?? `${target.platform} has no sendfile` }),
 });
 
 /** The operator's kill switch: every transfer copies. */

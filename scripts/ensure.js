@@ -8,13 +8,15 @@
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
+const { names } = require('../lib/target');
 const { withLock } = require('./lock');
 
 const root = path.join(__dirname, '..');
 const SOURCES = ['Cargo.toml', 'Cargo.lock', 'build.rs', 'src'];
 /** What @napi-rs/cli runs on. */
 const BUILD_NODE = [20, 17];
-const ADDON = addonName();
+/** The file name napi gives the addon, e.g. rs-sendfile.linux-x64-gnu.node. */
+const ADDON = `rs-sendfile.${names[0]}.node`;
 const NO_RUST = {
   missing:
     `Rust (cargo, rustc) is not on the PATH and ${ADDON} is not built: ` +
@@ -85,18 +87,6 @@ function newest(name) {
 
 function mtime(name) {
   return fs.statSync(path.join(root, name), { throwIfNoEntry: false })?.mtimeMs ?? 0;
-}
-
-/** The file name napi gives the addon, e.g. rs-sendfile.linux-x64-gnu.node. */
-function addonName() {
-  return `rs-sendfile.${[process.platform, process.arch, abi()].filter(Boolean).join('-')}.node`;
-}
-
-function abi() {
-  if (process.platform === 'win32') return 'msvc';
-  if (process.platform !== 'linux') return '';
-  const glibc = process.report.getReport().header.glibcVersionRuntime !== undefined;
-  return (glibc ? 'gnu' : 'musl') + (process.arch === 'arm' ? 'eabihf' : '');
 }
 
 /** Whether node_modules holds what the lockfile asks for. npm writes its own record there last of all. */
