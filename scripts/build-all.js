@@ -11,6 +11,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { checkBinary } = require('./prebuild/checks');
 const { compile } = require('./prebuild/compile');
+const { binaryName } = require('./prebuild/manifests');
 const { packMain, packPlatform, removePlatform } = require('./prebuild/pack');
 const { targets } = require('./prebuild/targets');
 const { getTools } = require('./prebuild/tools');
@@ -40,27 +41,34 @@ async function main(words) {
   for (const target of chosen) {
     removePlatform(target);
     const file = files.get(target.name);
-    if (!file) {
-      console.log(`FAIL ${target.name}: no binary. ${reasons.get(target.name) ?? 'The compiler says why'}`);
-      failed++;
-      continue;
-    }
-    const checks = checkBinary(fs.readFileSync(file), target);
+    const checks = file
+      ? checkAndPack(target, file)
+      : [{ what: 'the binary', wrong: reasons.get(target.name) ?? 'none' }];
     const wrong = checks.filter((check) => check.wrong !== null);
     for (const check of wrong) console.log(`FAIL ${target.name}, ${check.what}: ${check.wrong}`);
     passed += checks.length - wrong.length;
     failed += wrong.length;
-    if (wrong.length > 0) continue;
-    const { tarball, size } = packPlatform(target, file);
-    console.log(
-      `ok ${target.name}: ${inKib(fs.statSync(file).size)}, ${checks.map(({ what }) => what).join(', ')}`,
-    );
-    console.log(`   ${path.relative(root, tarball)}, ${inKib(size)}`);
   }
   const { tarball, size } = packMain();
-  console.log(`   ${path.relative(root, tarball)}, ${inKib(size)}`);
+  console.log(`ok the main package\n   ${path.relative(root, tarball)}, ${inKib(size)}`);
   if (failed > 0) process.exitCode = 1;
   console.log(`${passed} passed, ${failed} failed`);
+}
+
+/** What is wrong is not packed. */
+function checkAndPack(target, file) {
+  const checks = checkBinary(fs.readFileSync(file), target);
+  if (checks.some(({ wrong }) => wrong !== null)) return checks;
+  const { tarball, size, files } = packPlatform(target, file);
+  const wanted = ['LICENSE', 'README.md', 'package.json', binaryName(target)];
+  const isWhole = files.length === wanted.length && wanted.every((name) => files.includes(name));
+  const all = [...checks, { what: "the package's files", wrong: isWhole ? null : files.join(', ') }];
+  if (isWhole) {
+    const checked = all.map(({ what }) => what).join(', ');
+    console.log(`ok ${target.name}: ${inKib(fs.statSync(file).size)}, ${checked}`);
+    console.log(`   ${path.relative(root, tarball)}, ${inKib(size)}`);
+  }
+  return all;
 }
 
 const inKib = (bytes) => `${Math.ceil(bytes / 1024)} KiB`;

@@ -9,7 +9,7 @@ const root = path.join(__dirname, '..');
  * One run of cargo, or of a program that stands for it, with a line of its output at a time.
  * @param {string[]} args
  * @param {object} options
- * @param {Record<string, string>} options.env  what is added to this process's own
+ * @param {Record<string, string | undefined>} options.env  what is added to this process's own, and with undefined left out
  * @param {(line: string) => void} options.onLine
  * @param {string} [options.program]
  * @returns {Promise<boolean>} whether it succeeded

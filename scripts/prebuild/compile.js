@@ -69,6 +69,9 @@ async function build(targets, { tools, prefixes, args, env }, files) {
           ...tools.env,
           ...env,
           CARGO_TARGET_DIR: work,
+          // Either would stand in the place of each target's own.
+          RUSTFLAGS: undefined,
+          CARGO_ENCODED_RUSTFLAGS: undefined,
           MACOSX_DEPLOYMENT_TARGET: MACOS,
         },
         onLine,
