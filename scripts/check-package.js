@@ -99,17 +99,21 @@ async function checkByPublint(tarball) {
 /** By "Are the Types Wrong?": one check for each entry point. */
 function checkTypes(tarball) {
   const cli = require.resolve('@arethetypeswrong/cli/package.json').replace('package.json', 'dist/index.js');
-  const { stdout, stderr } = spawnSync(process.execPath, [cli, tarball, '--format', 'json'], {
+  // Into a file: it ends without waiting for a pipe to take what it has written.
+  const report = path.join(project, 'types.json');
+  const out = fs.openSync(report, 'w');
+  const { stderr } = spawnSync(process.execPath, [cli, tarball, '--format', 'json'], {
     cwd: root,
     encoding: 'utf8',
+    stdio: ['ignore', out, 'pipe'],
     timeout: 2 * 60 * 1000,
-    maxBuffer: 1 << 28,
   });
+  fs.closeSync(out);
   let analysis;
   try {
-    ({ analysis } = JSON.parse(stdout));
+    ({ analysis } = JSON.parse(fs.readFileSync(report, 'utf8')));
   } catch {
-    return check('the types', `attw said nothing: ${stderr}`);
+    return check('the types', `attw made no report: ${stderr}`);
   }
   const words = ({ kind, entrypoint, resolutionKind }) =>
     [kind, entrypoint, resolutionKind].filter(Boolean).join(' ');
