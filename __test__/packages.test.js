@@ -6,7 +6,12 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { prebuilt } = require('../lib/prebuilt');
 const { missing, missingModules, unexpected } = require('../scripts/prebuild/contents');
-const { mainManifest, platformManifest, platformReadme } = require('../scripts/prebuild/manifests');
+const {
+  isTarballOf,
+  mainManifest,
+  platformManifest,
+  platformReadme,
+} = require('../scripts/prebuild/manifests');
 const { support } = require('..');
 const { root } = require('./helpers');
 
@@ -37,6 +42,18 @@ describe("a platform's package", () => {
       const fields = Object.keys(platformManifest(one, manifest));
       expect(fields.filter((name) => /scripts|dependencies/i.test(name))).toEqual([]);
     }
+  });
+
+  test("has a tarball that is not taken for the main package's, nor for one that begins alike", () => {
+    const files = [
+      'rs-sendfile-0.1.0.tgz',
+      'rs-sendfile-linux-arm-gnueabihf-1.2.0-rc.1.tgz',
+      'rs-sendfile-x-0.tgz',
+    ];
+    const of = (name) => files.filter((file) => isTarballOf(name, file));
+    expect(of('rs-sendfile')).toEqual([files[0]]);
+    expect(of('rs-sendfile-linux-arm-gnueabihf')).toEqual([files[1]]);
+    expect(of('rs-sendfile-linux-arm')).toEqual([]);
   });
 
   test('says what it is for', () => {

@@ -12,6 +12,11 @@ const packageName = ({ name }) => `${PREFIX}${name}`;
 /** The name of the binary in it: that of the one which `npm run build` leaves beside the loader. */
 const binaryName = ({ name }) => `rs-sendfile.${name}.node`;
 
+/** Whether npm would call a package of this name so, in whatever version. */
+function isTarballOf(name, file) {
+  return file.startsWith(`${name}-`) && /^\d.*\.tgz$/.test(file.slice(name.length + 1));
+}
+
 /** The platform in words, e.g. `Linux x64 (glibc)`. */
 function title({ os, cpu, libc }) {
   return `${SYSTEMS[os]} ${cpu}${libc ? ` (${libc})` : ''}`;
@@ -73,4 +78,4 @@ function pick(object, keys) {
   return Object.fromEntries(keys.filter((key) => key in object).map((key) => [key, object[key]]));
 }
 
-module.exports = { binaryName, mainManifest, packageName, platformManifest, platformReadme };
+module.exports = { binaryName, isTarballOf, mainManifest, packageName, platformManifest, platformReadme };

@@ -7,7 +7,14 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { prebuilt } = require('../../lib/prebuilt');
-const { binaryName, mainManifest, packageName, platformManifest, platformReadme } = require('./manifests');
+const {
+  binaryName,
+  isTarballOf,
+  mainManifest,
+  packageName,
+  platformManifest,
+  platformReadme,
+} = require('./manifests');
 
 const root = path.join(__dirname, '..', '..');
 const packages = path.join(root, 'target', 'packages');
@@ -23,10 +30,8 @@ function removePlatform(target) {
 /** Those of any version. */
 function removeTarballs(name) {
   if (!fs.existsSync(packages)) return;
-  for (const file of fs.readdirSync(packages)) {
-    const version = file.startsWith(`${name}-`) ? file.slice(name.length + 1) : '';
-    if (/^\d.*\.tgz$/.test(version)) fs.rmSync(path.join(packages, file));
-  }
+  for (const file of fs.readdirSync(packages))
+    if (isTarballOf(name, file)) fs.rmSync(path.join(packages, file));
 }
 
 /**
