@@ -15,11 +15,12 @@ const root = path.join(__dirname, '..');
  * @param {string} what.name the package
  * @param {string} what.version
  * @param {string} what.bin the program's place in the package
+ * @param {string[]} [what.through] what runs it, if it is another platform's
  */
-function getBinary({ folder, name, version, bin }) {
+function getBinary({ folder, name, version, bin, through = [] }) {
   const place = path.join(root, 'node_modules', '.cache', folder, version);
   const binary = path.join(place, 'node_modules', name, bin);
-  if (runs(binary, version)) return binary;
+  if (runs([...through, binary], version)) return binary;
   console.log(`rs-sendfile: getting ${name}@${version} from npm`);
   // Made aside: a download that breaks off is not taken for the program.
   const aside = `${place}.${process.pid}`;
@@ -27,17 +28,20 @@ function getBinary({ folder, name, version, bin }) {
   fs.mkdirSync(aside, { recursive: true });
   npm([
     ...['install', '--prefix', aside, '--no-save', '--no-package-lock', '--no-audit', '--no-fund'],
+    // npm refuses what is another platform's otherwise; and nothing of it can be run here.
+    ...(through.length > 0 ? ['--force', '--ignore-scripts'] : []),
     `${name}@${version}`,
   ]);
   fs.renameSync(aside, place);
-  if (runs(binary, version)) return binary;
+  if (runs([...through, binary], version)) return binary;
   fs.rmSync(place, { recursive: true, force: true });
   console.error(`rs-sendfile: ${name} ${version} could not be had; the output above says why.`);
   return null;
 }
 
-function runs(binary, version) {
-  const { status, stdout, stderr } = spawnSync(binary, ['--version'], { encoding: 'utf8' });
+/** Whether it is whole: it starts, and says this version. */
+function runs([program, ...args], version) {
+  const { status, stdout, stderr } = spawnSync(program, [...args, '--version'], { encoding: 'utf8' });
   if (status === 0 && stdout.split(/\s+/).some((word) => word === version || word === `v${version}`))
     return true;
   if (stderr) console.error(stderr);
@@ -50,4 +54,4 @@ function npm(args) {
   else spawnSync('npm', args, { stdio: 'inherit' });
 }
 
-module.exports = { getBinary };
+module.exports = { getBinary, runs };

@@ -17,16 +17,23 @@ const bin = path.join(root, 'node_modules', 'jest', 'bin', 'jest.js');
  * @param {string[]} options.args jest's own
  * @param {number} options.limit milliseconds: a run that hangs must not hang the rest
  * @param {object} [options.env] beside this process's own
+ * @param {string} [options.cwd] the root of what is tested
  * @returns {Promise<{ passed: number, failed: number, seconds: number }>} a run that ended before it had counted
  *   everything is 1 failed
  */
-async function runJest({ node = process.execPath, args, limit, env }) {
+async function runJest({ node = process.execPath, args, limit, env, cwd = root }) {
   const started = Date.now();
   const temp = fs.mkdtempSync(path.join(os.tmpdir(), 'rs-sendfile-jest-'));
   const report = path.join(temp, 'jest.json');
   try {
     // A test that fails may leave a server open: that must not keep its Node from ending.
-    const ok = await run(node, [bin, '--json', `--outputFile=${report}`, '--forceExit', ...args], limit, env);
+    const ok = await run(
+      node,
+      [bin, '--json', `--outputFile=${report}`, '--forceExit', ...args],
+      limit,
+      env,
+      cwd,
+    );
     const { passed, failed } = jestTotals(report) ?? { passed: 0, failed: 1 };
     return { passed, failed: ok ? failed : Math.max(failed, 1), seconds: (Date.now() - started) / 1000 };
   } finally {
@@ -35,12 +42,12 @@ async function runJest({ node = process.execPath, args, limit, env }) {
 }
 
 /** Output goes straight to the terminal; true if it ended well. */
-function run(node, args, limit, extra) {
+function run(node, args, limit, extra, cwd) {
   return new Promise((resolve) => {
     // What tests start by name must be this Node too.
     const PATH = `${path.dirname(node)}${path.delimiter}${process.env.PATH}`;
     const child = spawn(node, args, {
-      cwd: root,
+      cwd,
       env: { ...process.env, PATH, ...extra },
       stdio: ['ignore', 'inherit', 'inherit'],
     });

