@@ -5,7 +5,7 @@
 const fs = require('node:fs');
 const path = require('node:path');
 const rsSendfile = require('..');
-const { root, runInChild, tmpFile, tmpPath } = require('./helpers');
+const { binaryPath, root, runInChild, tmpFile, tmpPath } = require('./helpers');
 
 const FLAGS = ['SF_NODISKIO', 'SF_MNOWAIT', 'SF_SYNC', 'SF_USER_READAHEAD', 'SF_NOCACHE'];
 const isFreeBSD = process.platform === 'freebsd';
@@ -146,9 +146,7 @@ describe('without a binary that loads', () => {
   });
 
   test('the path of a binary that loads is taken', async () => {
-    const { platform } = rsSendfile.support;
-    const binary = path.join(root, `rs-sendfile.${platform}.node`);
-    const { stdout } = await runWith(binary);
+    const { stdout } = await runWith(binaryPath());
     expect(JSON.parse(stdout)).toMatchObject({ support: { available: true }, errors: [] });
   });
 });

@@ -54,6 +54,13 @@ function tmpFile(content, name) {
   return file;
 }
 
+/** The binary that this package loads: beside it where it was built, otherwise out of its platform's package. */
+function binaryPath() {
+  const { platform } = require('../lib/native').support;
+  const built = path.join(root, `rs-sendfile.${platform}.node`);
+  return fs.existsSync(built) ? built : require.resolve(`rs-sendfile-${platform}`);
+}
+
 /** Listens on 127.0.0.1 or a unix socket, on a port of its own. */
 async function listen(server, where = { host: '127.0.0.1', port: 0 }) {
   server.listen(where);
@@ -254,6 +261,7 @@ module.exports = {
   tmpPath,
   tmpFile,
   pattern,
+  binaryPath,
   listen,
   socketPair,
   readAll,

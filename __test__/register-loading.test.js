@@ -5,7 +5,7 @@
 const fs = require('node:fs');
 const path = require('node:path');
 const { pathToFileURL } = require('node:url');
-const { pattern, root, runInChild, tmpFile } = require('./helpers');
+const { binaryPath, pattern, root, runInChild, tmpFile } = require('./helpers');
 const { onlyBy, told } = require('./ways');
 
 const script = path.join(root, 'register.js');
@@ -74,9 +74,7 @@ describe('loaded', () => {
     for (const name of ['lib', 'register.js', 'package.json']) {
       fs.cpSync(path.join(root, name), path.join(second, name), { recursive: true });
     }
-    for (const name of fs.readdirSync(root).filter((each) => each.endsWith('.node'))) {
-      fs.copyFileSync(path.join(root, name), path.join(second, name));
-    }
+    fs.copyFileSync(binaryPath(), path.join(second, path.basename(binaryPath())));
     const both = `require(${JSON.stringify(path.join(second, 'register.js'))}); require(${JSON.stringify(script)});`;
     const answer = await run(program(both));
     expect(answer).toMatchObject({ hash, taken: 1 });

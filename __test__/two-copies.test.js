@@ -9,7 +9,18 @@ const fs = require('node:fs');
 const http = require('node:http');
 const path = require('node:path');
 const one = require('..');
-const { listen, openFds, pattern, readAll, request, root, tmpFile, tmpPath, until } = require('./helpers');
+const {
+  binaryPath,
+  listen,
+  openFds,
+  pattern,
+  readAll,
+  request,
+  root,
+  tmpFile,
+  tmpPath,
+  until,
+} = require('./helpers');
 const { closeAll, expectBytes, failure, keep, openFile, pair } = require('./streams');
 
 const another = copyOf();
@@ -29,9 +40,7 @@ function copyOf() {
   for (const name of ['lib', 'index.js', 'package.json']) {
     fs.cpSync(path.join(root, name), path.join(place, name), { recursive: true });
   }
-  for (const name of fs.readdirSync(root).filter((entry) => /\.node$/.test(entry))) {
-    fs.copyFileSync(path.join(root, name), path.join(place, name));
-  }
+  fs.copyFileSync(binaryPath(), path.join(place, path.basename(binaryPath())));
   return require(place);
 }
 
