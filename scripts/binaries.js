@@ -39,11 +39,11 @@ function getBinary({ folder, name, version, bin, through = [] }) {
   return null;
 }
 
-/** Whether it is whole: it starts, and says this version. */
+/** Whether it is whole: it starts, and says this version, or one that begins so. */
 function runs([program, ...args], version) {
   const { status, stdout, stderr } = spawnSync(program, [...args, '--version'], { encoding: 'utf8' });
-  if (status === 0 && stdout.split(/\s+/).some((word) => word === version || word === `v${version}`))
-    return true;
+  const said = (stdout ?? '').split(/\s+/).map((word) => `${word.replace(/^v/, '')}.`);
+  if (status === 0 && said.some((word) => word.startsWith(`${version}.`))) return true;
   if (stderr) console.error(stderr);
   return false;
 }

@@ -9,17 +9,17 @@ const { spawn } = require('node:child_process');
  * more.
  * @param {string} binary
  * @param {string[]} args
- * @param {{ cwd: string, env?: NodeJS.ProcessEnv, limit: number }} options `limit`: milliseconds: a program that hangs
- *   must not hang the rest
+ * @param {{ cwd: string, env?: NodeJS.ProcessEnv, limit: number, quiet?: boolean }} options `limit`: milliseconds: a
+ *   program that hangs must not hang the rest. `quiet`: what it says is not passed on
  * @returns {Promise<{ passed: number, failed: number }>}
  */
-function runProgram(binary, args, { cwd, env = process.env, limit }) {
+function runProgram(binary, args, { cwd, env = process.env, limit, quiet = false }) {
   return new Promise((resolve) => {
-    const child = spawn(binary, args, { cwd, env, stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(binary, args, { cwd, env, stdio: ['ignore', 'pipe', quiet ? 'ignore' : 'inherit'] });
     let output = '';
     child.stdout.setEncoding('utf8').on('data', (text) => {
       output += text;
-      process.stdout.write(text);
+      if (!quiet) process.stdout.write(text);
     });
     const timer = setTimeout(() => {
       console.error(`rs-sendfile: not done after ${limit / 60_000} minutes: ended`);
@@ -32,7 +32,7 @@ function runProgram(binary, args, { cwd, env = process.env, limit }) {
       const failed = output.match(/^not ok /gm)?.length ?? 0;
       const whole =
         output.endsWith(`${passed} passed, ${failed} failed\n`) && code === (failed === 0 ? 0 : 1);
-      if (!whole)
+      if (!whole && !quiet)
         console.error(`rs-sendfile: it did not come to its end: exit code ${code}, signal ${signal}`);
       resolve({ passed, failed: whole ? failed : failed + 1 });
     });
