@@ -9,6 +9,8 @@
 const OF_THE_TREE = {
   'bench.test.js': 'benchmark/ is not published',
   'framework-suites.test.js': 'scripts/ is not published',
+  'packages.test.js': 'scripts/ is not published',
+  'prebuild.test.js': 'scripts/ is not published',
   'status-page.test.js': 'examples/ is not published',
   'status.test.js': 'examples/ is not published',
   'tidy.test.js': 'reads the sources and the manifests of the tree',

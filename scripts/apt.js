@@ -74,4 +74,9 @@ function debianMirror() {
   return null;
 }
 
-module.exports = { withApt };
+/** What a run of one of them ended with, in words. */
+function lastLine({ stderr, error, signal }) {
+  return (stderr || error?.message || `ended by ${signal}`).trim().split('\n').at(-1);
+}
+
+module.exports = { lastLine, withApt };

@@ -7,8 +7,8 @@
 
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
-const os = require('node:os');
 const path = require('node:path');
+const { lastLine, withApt } = require('./apt');
 const { withLock } = require('./lock');
 
 const root = path.join(__dirname, '..');
@@ -61,71 +61,33 @@ function standardLibrary({ sysroot, version }) {
 }
 
 /**
- * Unpacks Debian's rust-src of this version to `place`/library, by an apt of our own that leaves the machine's alone.
+ * Unpacks Debian's rust-src of this version to `place`/library.
  * @returns {string} why not, or nothing
  */
 function fromDebian(version, place) {
   const missing = `the standard library's source is missing: install it by "rustup component add rust-src" (${version})`;
-  const mirror = debianMirror();
-  if (mirror === null) return `${missing}; this is no Debian, which has a package of it`;
-  const apt = fs.mkdtempSync(path.join(os.tmpdir(), 'rs-sendfile-apt-'));
   try {
-    for (const folder of ['lists/partial', 'archives/partial', 'state', 'debs'])
-      fs.mkdirSync(path.join(apt, folder), { recursive: true });
-    fs.writeFileSync(path.join(apt, 'state', 'status'), '');
-    const signed = '[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]';
-    const suites = ['trixie', 'trixie-backports'];
-    fs.writeFileSync(
-      path.join(apt, 'sources.list'),
-      suites.map((suite) => `deb ${signed} ${mirror} ${suite} main\n`).join(''),
-    );
-    fs.writeFileSync(
-      path.join(apt, 'apt.conf'),
-      [
-        `Dir::State "${apt}/state"; Dir::State::lists "${apt}/lists"; Dir::State::status "${apt}/state/status";`,
-        `Dir::Cache "${apt}"; Dir::Etc::sourcelist "${apt}/sources.list"; Dir::Etc::sourceparts "/dev/null";`,
-        'APT::Sandbox::User ""; Acquire::Languages "none";',
-      ].join('\n'),
-    );
-    const run = (command, args, cwd = apt) =>
-      spawnSync(command, args, {
-        cwd,
-        encoding: 'utf8',
-        env: { ...process.env, APT_CONFIG: `${apt}/apt.conf` },
-        timeout: 5 * 60 * 1000,
-      });
-    console.log(`getting the standard library's source (rust-src ${version}) from Debian`);
-    run('apt-get', ['update', '-q']);
-    const listed = run('apt-cache', ['madison', 'rust-src']).stdout ?? '';
-    const found = listed
-      .split('\n')
-      .map((line) => line.split('|')[1]?.trim())
-      .find((text) => text?.startsWith(`${version}+`));
-    if (!found) return `${missing}; Debian has no rust-src of that version`;
-    const got = run('apt-get', ['download', '-q', `rust-src=${found}`], path.join(apt, 'debs'));
-    const [deb] = fs.readdirSync(path.join(apt, 'debs')).filter((name) => name.endsWith('.deb'));
-    if (!deb) return `${missing}; apt: ${(got.stderr || got.error?.message || '').trim().split('\n').at(-1)}`;
-    const unpacked = run('dpkg-deb', ['-x', path.join(apt, 'debs', deb), path.join(apt, 'root')]);
-    const library = path.join(apt, 'root', 'usr', 'src', `rustc-${version}`, 'library');
-    if (!fs.existsSync(library)) return `${missing}; ${deb} does not hold it ${unpacked.stderr ?? ''}`;
-    fs.cpSync(library, path.join(place, 'library'), { recursive: true });
-    return '';
-  } finally {
-    fs.rmSync(apt, { recursive: true, force: true });
+    return withApt({ suites: ['trixie', 'trixie-backports'] }, ({ folder, run }) => {
+      console.log(`getting the standard library's source (rust-src ${version}) from Debian`);
+      const listed = run('apt-cache', ['madison', 'rust-src']).stdout ?? '';
+      const found = listed
+        .split('\n')
+        .map((line) => line.split('|')[1]?.trim())
+        .find((text) => text?.startsWith(`${version}+`));
+      if (!found) return `${missing}; Debian has no rust-src of that version`;
+      const archives = path.join(folder, 'archives');
+      const got = run('apt-get', ['download', '-q', `rust-src=${found}`], archives);
+      const [deb] = fs.readdirSync(archives).filter((name) => name.endsWith('.deb'));
+      if (!deb) return `${missing}; apt: ${lastLine(got)}`;
+      const unpacked = run('dpkg-deb', ['-x', path.join(archives, deb), path.join(folder, 'root')]);
+      const library = path.join(folder, 'root', 'usr', 'src', `rustc-${version}`, 'library');
+      if (!fs.existsSync(library)) return `${missing}; ${deb} does not hold it ${unpacked.stderr ?? ''}`;
+      fs.cpSync(library, path.join(place, 'library'), { recursive: true });
+      return '';
+    });
+  } catch (error) {
+    return `${missing}; ${error.message}`;
   }
-}
-
-/** Where this machine's apt gets Debian from, or null. */
-function debianMirror() {
-  const folder = '/etc/apt/sources.list.d';
-  const files = fs.existsSync(folder) ? fs.readdirSync(folder).map((name) => path.join(folder, name)) : [];
-  for (const file of [...files, '/etc/apt/sources.list']) {
-    if (!fs.existsSync(file)) continue;
-    const text = fs.readFileSync(file, 'utf8');
-    const found = /^(?:URIs:|deb(?: \[[^\]]*\])?) *(\S*\/debian)\/?(?:\s|$)/m.exec(text);
-    if (found) return found[1];
-  }
-  return null;
 }
 
 /** AIX's std names fields that its own libc has under other names: without this it does not compile (1.95). */

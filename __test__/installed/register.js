@@ -2,6 +2,7 @@
 
 /** `rs-sendfile/register`: what a program pipes into a response is sent by the kernel. */
 
+const { once } = require('node:events');
 const fs = require('node:fs');
 const { pipeline } = require('node:stream');
 const { stats, unregister } = require('rs-sendfile/register');
@@ -12,13 +13,17 @@ const content = pattern(3 << 20, 9);
 const file = tmpFile(content);
 const GiB = 1024 ** 3;
 
-async function ask(handler, options) {
-  const { port, close } = await httpServer(handler);
-  try {
-    return await request(port, options);
-  } finally {
-    await close();
-  }
+async function ask(handler) {
+  let finished;
+  const { port, close } = await httpServer((req, res) => {
+    finished = once(res, 'finish');
+    handler(req, res);
+  });
+  const answer = await request(port);
+  // A client has its bytes a moment before its server hears of it.
+  await finished;
+  await close();
+  return answer;
 }
 
 for (const [how, send] of Object.entries({
@@ -30,7 +35,6 @@ for (const [how, send] of Object.entries({
     const first = told.length;
     const { body } = await ask((_req, res) => send(fs.createReadStream(file), res));
     assertBytes(body, content);
-    // A client has its bytes a moment before its server hears of it.
     await until(() => stats().completed > before.completed, 'the end of the stream', 5000);
     const { taken, completed, bytes } = stats();
     assert.deepStrictEqual(

@@ -4,7 +4,7 @@
 
 const fs = require('node:fs');
 const path = require('node:path');
-const { withApt } = require('../apt');
+const { lastLine, withApt } = require('../apt');
 
 /** The suite is the pin: within a stable suite of Debian a package changes by security updates alone. */
 const SUITE = 'trixie';
@@ -61,10 +61,6 @@ function keepOnly(root, files) {
     fs.renameSync(path.join(rest, file), path.join(root, file));
   }
   fs.rmSync(rest, { recursive: true });
-}
-
-function lastLine({ stderr, error, signal }) {
-  return (stderr || error?.message || `ended by ${signal}`).trim().split('\n').at(-1);
 }
 
 module.exports = { debianRoot };

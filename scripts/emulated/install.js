@@ -90,4 +90,4 @@ function linkModules(folder, names) {
   }
 }
 
-module.exports = { NAME, addFiles, install, linkModules, packageOf, root, tarballOf, withoutRust };
+module.exports = { NAME, addFiles, install, linkModules, packageOf, root, tarballOf, version, withoutRust };
