@@ -17,6 +17,7 @@ const SOURCES = ['Cargo.toml', 'Cargo.lock', 'build.rs', 'src'];
 const BUILD_NODE = [20, 17];
 /** The file name napi gives the addon, e.g. rs-sendfile.linux-x64-gnu.node. */
 const ADDON = `rs-sendfile.${names[0]}.node`;
+const LOCK = path.join(root, 'target', 'ensure.lock');
 const NO_RUST = {
   missing:
     `Rust (cargo, rustc) is not on the PATH and ${ADDON} is not built: ` +
@@ -29,9 +30,11 @@ const NO_RUST = {
 };
 
 /**
- * @param {{ rust?: boolean }} [options] `rust`: the caller needs cargo itself, even if nothing is to be built.
+ * @param {{ rust?: boolean, addon?: boolean }} [options] `rust`: the caller needs cargo itself, even if nothing is to be
+ *   built. `addon: false`: it needs the development tools alone.
  */
-function ensure({ rust = false } = {}) {
+function ensure({ rust = false, addon = true } = {}) {
+  if (!addon) return withLock(LOCK, say, install);
   // The tools are asked for first: without them there is no point in downloading anything.
   const state = addonState();
   if (state === 'missing' && !canBuild()) {
@@ -42,7 +45,7 @@ function ensure({ rust = false } = {}) {
   }
   if ((rust || (state !== 'fresh' && canBuild())) && !hasRust()) fail(NO_RUST[state]);
 
-  withLock(path.join(root, 'target', 'ensure.lock'), say, () => {
+  withLock(LOCK, say, () => {
     install();
     build();
   });
