@@ -12,6 +12,8 @@ const util = require('node:util');
 const numbers = os.constants.errno;
 /** libuv's names and texts. Node makes this map anew for everybody who asks: it is asked once. */
 const known = util.getSystemErrorMap();
+/** libuv's numbers: on Windows they are not the system's. */
+const knownErrnos = new Map([...known].map(([errno, [name]]) => [name, errno]));
 /** @type {Map<number, string>} */
 const osNames = new Map(Object.entries(numbers).map(([name, number]) => [-number, name]));
 
@@ -69,7 +71,7 @@ function named(error) {
  * @param {string} name
  */
 function errnoOf(name) {
-  return -(numbers[name] ?? numbers.EINVAL);
+  return knownErrnos.get(name) ?? -(numbers[name] ?? numbers.EINVAL);
 }
 
 /** @param {unknown} value */
