@@ -280,6 +280,43 @@ describe('a Content-Length that the transfer sets', () => {
     expectInStep(after, false);
   });
 
+  test('which a listener of the head changes: the body is sent, and nothing follows it', async () => {
+    for (const mine of [false, true]) {
+      const { response, after } = await exchange(async (res) => {
+        if (mine) res.setHeader('Content-Length', bytes.length);
+        const { writeHead } = res;
+        res.writeHead = function (...args) {
+          this.setHeader('Content-Length', bytes.length + 8);
+          return writeHead.apply(this, args);
+        };
+        await transfer(res, file);
+        res.end();
+      });
+      expect([response.whole, response.body.equals(bytes)]).toEqual([false, true]);
+      expectInStep(after, false);
+    }
+  });
+
+  test('whose head is heard by somebody who sends a file himself: each goes out once', async () => {
+    const { response, after, result } = await exchange(async (res) => {
+      res.setHeader('Content-Length', bytes.length + 7);
+      const { writeHead } = res;
+      const sent = [];
+      res.writeHead = function (...args) {
+        writeHead.apply(this, args);
+        sent.push(withFd((fd) => transfer(this, fd, { length: 4 })));
+      };
+      sent.push(withFd((fd) => transfer(res, fd)));
+      await Promise.all(sent);
+      res.end('end');
+      return Promise.all(sent);
+    });
+    expect(result.sort()).toEqual([bytes.length, 4]);
+    const all = [bytes, bytes.subarray(0, 4), Buffer.from('end')];
+    expect(response.body.equals(Buffer.concat(all))).toBe(true);
+    expectInStep(after, true);
+  });
+
   test.each([
     ['the first header', {}],
     ['one after others', { 'Cache-Control': 'no-store' }],

@@ -45,14 +45,16 @@ function promised(out) {
     const { chunkedEncoding, _contentLength, _header } = /** @type {any} */ (out);
     if (chunkedEncoding || _contentLength == null) return undefined;
     // Node's own number is what it makes of `1e3`, and the last of two.
-    return lengthOf([..._header.matchAll(LENGTHS)].map(([, value]) => value));
+    const [found, value] = LENGTHS.exec(_header) ?? [];
+    const isOnly = found !== undefined && !LENGTHS.test(_header.slice(_header.indexOf(found) + found.length));
+    return isOnly ? lengthOf([value]) : Number.NaN;
   }
   const length = out.getHeader('content-length');
   if (length === undefined || out.getHeader('transfer-encoding') !== undefined) return undefined;
   return lengthOf(Array.isArray(length) ? length : [length]);
 }
 
-const LENGTHS = /\r\ncontent-length:([^\r]*)/gi;
+const LENGTHS = /\r\ncontent-length:([^\r]*)/i;
 
 /**
  * A length as every peer reads it: one row of digits.
@@ -78,8 +80,9 @@ function mayTakeLength(out) {
 /**
  * Makes the message ready for a transfer. `true`: it must not have a body.
  * @param {Transfer} transfer
+ * @param {boolean} isPlain its writes are known to go straight to Node
  */
-function prepare(transfer) {
+function prepare(transfer, isPlain) {
   const { out, bytes } = transfer;
   const bodyless = isBodyless(out);
   if (bytes >= 0 && !transfer.isPart && !out.headersSent && mayTakeLength(out)) {
@@ -89,7 +92,7 @@ function prepare(transfer) {
   if (bodyless) return true;
   const length = transfer.setLength ? bytes : promised(out);
   if (length === undefined) return false;
-  if (!plain.isPlain(out)) {
+  if (!isPlain && !plain.isPlain(out)) {
     // What others write cannot be counted here; what we write can.
     const sum = (out[kCounted] ?? 0) + Math.max(bytes, 0);
     if (!(sum <= length)) throw errors.lengthMismatch(sum, length);
@@ -98,23 +101,51 @@ function prepare(transfer) {
     if (out instanceof http.OutgoingMessage) watch(out);
     return false;
   }
-  // What goes at once, and is the whole body, needs no counting.
-  if (transfer.setLength) return false;
-  const ledger = watch(out);
-  const before = ledger.bodyBytes();
-  const all = Math.max(bytes, 0) + (before ?? 0);
-  if (!(all <= length)) throw errors.lengthMismatch(all, length);
-  // What a source of unknown size gives beyond this is refused when it comes.
-  if (bytes < 0) transfer.limit = length - (before ?? 0);
+  transfer.promised = length;
+  // Nothing of a body is out before its head is made. What then goes at once, and is all of it, needs no counting.
+  if (length !== bytes || out._header) count(transfer);
   return false;
 }
 
 /**
- * Counts the body of a response whose length a transfer has set, and which takes more than this turn.
+ * A transfer is one among other writes of its message's body, or takes more than this turn: all of them are counted.
  * @param {Transfer} transfer
  */
-function watchOver({ out, bytes }) {
-  if (plain.isPlain(out)) watch(out).set = bytes;
+function count(transfer) {
+  const { bytes, promised: length = 0 } = transfer;
+  const before = watchOver(transfer).bodyBytes();
+  const all = Math.max(bytes, 0) + (before ?? 0);
+  if (!(all <= length)) throw errors.lengthMismatch(all, length);
+  // What a source of unknown size gives beyond this is refused when it comes.
+  if (bytes < 0) transfer.limit = length - (before ?? 0);
+}
+
+/**
+ * From here on what becomes of the message is watched.
+ * @param {Transfer} transfer
+ */
+function watchOver(transfer) {
+  const ledger = watch(transfer.out);
+  transfer.promised = undefined;
+  if (transfer.setLength) ledger.set = transfer.bytes;
+  return ledger;
+}
+
+/**
+ * A transfer that has gone out, behind the head, is what the head has promised.
+ * @param {Transfer} transfer
+ */
+function isWhole({ out, bytes, setLength }) {
+  return (setLength && isStill(out, bytes)) || promised(out) === bytes;
+}
+
+/**
+ * Where a header is still the number that we gave, there is no other of its name.
+ * @param {any} out
+ * @param {number} length
+ */
+function isStill(out, length) {
+  return out._contentLength === length && out.getHeader('content-length') === length;
 }
 
 /**
@@ -210,9 +241,7 @@ class Ledger {
 
   promised() {
     const { out, set } = this;
-    // Where a header is still the number that we gave, there is no other of its name.
-    const isOurs = set !== undefined && out._contentLength === set && out.getHeader('content-length') === set;
-    return isOurs ? set : promised(out);
+    return set !== undefined && isStill(out, set) ? set : promised(out);
   }
 
   /** All of the message has been handed to the socket. */
@@ -269,4 +298,4 @@ function destroy(out) {
   socket?.destroy();
 }
 
-module.exports = { isHttp, isBodyless, prepare, watchOver, forget, destroy };
+module.exports = { isHttp, isBodyless, prepare, count, watchOver, isWhole, forget, destroy };

@@ -68,6 +68,11 @@ class Transfer {
     this.isPart = false;
     /** The response's Content-Length is ours. */
     this.setLength = false;
+    /** What its response has promised, as long as nobody counts its body. @type {number | undefined} */
+    this.promised = undefined;
+    /** Its stream and its source have just been looked at. */
+    this.vouched = false;
+    this.begun = false;
     /** The most bytes that a transfer of unknown length may send. */
     this.limit = Infinity;
     this.headerBytes = total(options.headers);
@@ -98,8 +103,11 @@ class Transfer {
     this.resolve = nothing;
     /** @type {(error: Error) => void} */
     this.reject = nothing;
-    /** @type {Promise<number>} */
-    this.promise = new Promise((resolve, reject) => {
+  }
+
+  /** @returns {Promise<number>} */
+  promise() {
+    return new Promise((resolve, reject) => {
       this.resolve = resolve;
       this.reject = reject;
     });
@@ -192,22 +200,23 @@ class Transfer {
   /** It is this transfer's turn: says what it will send and queues it. */
   begin() {
     const source = /** @type {Source} */ (this.source);
+    this.begun = true;
     try {
-      const gone = copy.unusable(this.out);
+      const gone = this.vouched ? undefined : copy.unusable(this.out);
       if (gone) {
         // Ended before its socket was there: the server must not take an empty body for the whole.
         if (this.awaitsSocket) this.out.destroy();
         throw gone;
       }
-      const refusal = copy.refusal(this.out, source);
+      const refusal = this.vouched ? undefined : copy.refusal(this.out, source);
       const reason = copy.processReason() ?? refusal ?? copy.queuedReason(this.out, source);
       if (reason !== undefined && this.options.method === 'sendfile') {
         throw errors.systemError(errors.errnoOf('ENOTSUP'), 'sendfile');
       }
       this.measure(source);
-      const bodyless = this.isHttp && response.prepare(this);
+      const bodyless = this.isHttp && response.prepare(this, refusal === undefined);
       if (bodyless || this.bytes === 0) {
-        if (!bodyless) this.queues();
+        this.queues();
         return this.complete();
       }
       if (reason !== undefined) {
@@ -225,7 +234,7 @@ class Transfer {
       this.watch?.begin();
       this.tell();
     } catch (error) {
-      this.queues();
+      if (this.promised !== undefined) response.watchOver(this);
       this.fail(/** @type {Error} */ (error));
       // A promise of bytes that the file cannot keep: the peer must not wait for them.
       if (this.isHttp && /** @type {any} */ (error).code === 'ERR_SENDFILE_TRUNCATED')
@@ -249,9 +258,17 @@ class Transfer {
     return !this.over && this.way?.keepsLine === true;
   }
 
-  /** Not all of it went out at once, or there was nothing to send: what becomes of its response is watched. */
+  /** It does not go out whole with its response's head: what becomes of the response is watched. */
   queues() {
-    if (this.setLength) response.watchOver(this);
+    if (this.promised !== undefined) response.count(this);
+  }
+
+  /** All of it went out at once. Returns whether that is all that its response has promised, and nobody counts it. */
+  isWholeBody() {
+    if (this.promised === undefined) return false;
+    if (response.isWhole(this)) return true;
+    response.watchOver(this);
+    return false;
   }
 
   /** It takes time: somebody has to look after it. */
@@ -401,7 +418,7 @@ function advance(out) {
   const line = out[kLine];
   while (line?.[0]?.opened) {
     const [first] = line;
-    if (first.way || first.isEarly()) return; // it keeps the line, or cannot begin yet
+    if (first.begun || first.isEarly()) return; // it keeps the line, or cannot begin yet
     first.begin();
     if (first.keepsLine()) return;
     if (line[0] === first) line.shift();
@@ -427,13 +444,14 @@ function leave(transfer) {
  * @returns {Promise<number>}
  */
 function transfer(out, file, options) {
-  let job;
+  let promise;
   try {
     copy.check(out);
     const checked = args.transfer(options);
     const source = args.source(file);
     if (checked.signal?.aborted) throw Object.assign(errors.aborted(checked.signal), { bytesSent: 0 });
-    job = new Transfer(out, checked);
+    const job = new Transfer(out, checked);
+    promise = job.promise();
     if (diagnostics.isWanted()) {
       job.began = performance.now();
       job.message = { out, file, offset: options?.offset, length: options?.length };
@@ -443,12 +461,13 @@ function transfer(out, file, options) {
   } catch (error) {
     return Promise.reject(error);
   }
-  return job.promise;
+  return promise;
 }
 
 /**
- * Part of a file as one write among the others of a message: its framing stays its owner's. Settles by callbacks, since
- * what is thrown in them is to be an uncaught exception like what a stream's listeners throw.
+ * Part of a file as one write among the others of a message: its framing stays its owner's, who has just asked whether
+ * the message can be sent to (`copy.unusable`, `copy.refusal`). Settles by callbacks, since what is thrown in them is to
+ * be an uncaught exception like what a stream's listeners throw.
  * @param {any} out
  * @param {Source} source is the part's from now on
  * @param {{ offset: number, length: number }} range `offset` NaN: from the file's own position on, which moves
@@ -463,7 +482,9 @@ function sendPart(out, source, { offset, length }, { done, failed }) {
   job.resolve = done;
   job.reject = /** @type {any} */ (failed);
   job.standInLine();
+  job.vouched = true;
   advance(out);
+  job.vouched = false;
   job.keepContext();
   return job;
 }

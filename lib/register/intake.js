@@ -10,7 +10,6 @@
 const { AsyncResource } = require('node:async_hooks');
 const diagnostics = require('../diagnostics');
 const errors = require('../errors');
-const { whenClosed } = require('../closing');
 const { socketOf } = require('../plain');
 const sources = require('../source');
 const { sendPart } = require('../transfer');
@@ -38,6 +37,24 @@ const PASSING = new Set(['paused', 'unpiped']);
 
 const NOTHING = Buffer.alloc(0);
 
+/**
+ * One pair of functions for all streams: V8 keeps an object's shape, and by it what its accessors know, until the next
+ * collection of old garbage.
+ */
+const BYTES_READ = {
+  configurable: true,
+  enumerable: true,
+  /** @this {any} */
+  get() {
+    const { bytes, job } = /** @type {Intake} */ (this[kIntake]);
+    return bytes + (job ? job.progress() : 0);
+  },
+  /** @this {any} @param {number} bytes */
+  set(bytes) {
+    this[kIntake].bytes = bytes;
+  },
+};
+
 class Intake {
   /** @param {any} stream */
   constructor(stream) {
@@ -50,7 +67,9 @@ class Intake {
     this.job = null;
     /** A `_read` is not over although its piece is: the response is dead, and the pipe has not heard of it yet. */
     this.held = false;
-    /** Bytes read or sent before it. */
+    /** The stream's `bytesRead` is told by us. */
+    this.shown = false;
+    /** Bytes read or sent before the piece. */
     this.bytes = 0;
     this.piece = PIECE_FIRST;
     this.began = 0;
@@ -81,11 +100,12 @@ class Intake {
    * @param {any} dest
    */
   follow(dest) {
-    if (!this.dest) whenClosed(this.stream, () => this.onClose());
+    if (!this.dest) this.stream.on('close', () => this.onClose());
     this.dest = dest;
     this.ondata = this.stream.rawListeners('data').at(-1);
     this.alien = refusal.ofStream(this.stream);
-    const reason = this.alien ?? refusal.ofResponse(dest);
+    // All else is asked when it is read.
+    const reason = this.alien ?? (dest.writableEnded ? 'ended' : undefined);
     if (reason !== undefined) this.leave(reason);
   }
 
@@ -115,13 +135,24 @@ class Intake {
       this.leave(reason);
       return readOn();
     }
+    if (this.left() <= 0) return this.end();
     const range = this.next();
     if (!range) return readOn();
     if (range.length > 0) return this.send(range, readOn);
     range.source.release();
+    this.end();
+  }
+
+  /** Bytes that the stream still wants of its file. */
+  left() {
+    const { pos, end, bytesRead } = this.stream;
+    return end - (pos ?? bytesRead) + 1;
+  }
+
+  end() {
     this.leave('empty');
     this.finish();
-    stream.push(null);
+    this.stream.push(null);
   }
 
   /** The next piece; none of it is the end. */
@@ -131,9 +162,8 @@ class Intake {
     try {
       source = sources.adopt(stream.fd);
       const at = stream.pos ?? sources.position(source);
-      const wanted = stream.end - (stream.pos ?? stream.bytesRead) + 1;
       if (source.size >= 0) {
-        const length = Math.max(0, Math.min(wanted, source.size - at, this.piece));
+        const length = Math.max(0, Math.min(this.left(), source.size - at, this.piece));
         return { source, offset: stream.pos ?? NaN, length };
       }
       this.leave('unsized');
@@ -158,6 +188,8 @@ class Intake {
       process.nextTick(() => this.failed(job, error, readOn));
     const job = sendPart(this.dest, source, { offset, length }, { done, failed });
     this.job = job;
+    // What takes time is seen to move.
+    if (!job.over) this.show();
     this.stream._readableState.dataEmitted = true;
   }
 
@@ -167,16 +199,14 @@ class Intake {
     this.taken = true;
     counts.taken++;
     if (this.reason !== undefined) leave(this.reason, -1);
-    this.bytes = this.stream.bytesRead;
-    Object.defineProperty(this.stream, 'bytesRead', {
-      configurable: true,
-      enumerable: true,
-      get: () => this.bytes + (this.job ? this.job.progress() : 0),
-      set: (bytes) => {
-        this.bytes = bytes;
-      },
-    });
     if (diagnostics.isWanted()) this.tell(offset);
+  }
+
+  show() {
+    if (this.shown) return;
+    this.shown = true;
+    this.bytes = this.stream.bytesRead;
+    Object.defineProperty(this.stream, 'bytesRead', BYTES_READ);
   }
 
   /** @param {number} offset */
@@ -199,7 +229,8 @@ class Intake {
   count(job) {
     const { stream } = this;
     this.job = null;
-    this.bytes += job.sent;
+    if (this.shown) this.bytes += job.sent;
+    else stream.bytesRead += job.sent;
     this.sent += job.sent;
     counts.bytes += job.sent;
     this.calls += job.calls;

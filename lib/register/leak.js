@@ -42,7 +42,7 @@ function closeSoon(stream) {
  * @param {any} dest
  */
 function watchConnection(stream, dest) {
-  const socket = socketOf(dest);
+  const socket = dest.socket ? null : socketOf(dest);
   if (!socket) return;
   const forget = whenClosed(socket, () => closeSoon(stream));
   whenClosed(stream, forget);

@@ -16,8 +16,8 @@ const { prototype } = /** @type {any} */ (fs.ReadStream);
 const { open, _construct, _destroy } = prototype;
 
 /** By these names a ReadStream keeps the file system that its descriptor belongs to, and its FileHandle. */
-const FS = 'Symbol(kFs)';
-const HANDLE = 'Symbol(kHandle)';
+const FS = 'kFs';
+const HANDLE = 'kHandle';
 
 /** `copy.refusal` asks for a source of known size. */
 const SIZED = /** @type {import('../source').Source} */ (/** @type {unknown} */ ({ size: 0 }));
@@ -30,15 +30,25 @@ const SIZED = /** @type {import('../source').Source} */ (/** @type {unknown} */ 
 function ofStream(stream) {
   if (native === null || !support.available) return 'unsupported';
   if (fs.open !== openFile || fs.read !== readFile) return 'patched fs';
-  const owned = Object.getOwnPropertySymbols(stream);
-  const held = (/** @type {string} */ name) => {
-    const symbol = owned.find((each) => String(each) === name);
-    return symbol && stream[symbol];
-  };
-  const handle = held(HANDLE);
+  if (held(stream, FS) === fs) return undefined;
   // A FileHandle's stream has a file system object of Node's own, made of the handle.
-  const isOurs = handle ? !Object.hasOwn(handle, 'read') : held(FS) === fs;
-  return isOurs ? undefined : 'custom fs';
+  const handle = held(stream, HANDLE);
+  return handle && !Object.hasOwn(handle, 'read') ? undefined : 'custom fs';
+}
+
+/** Node's private symbols, as they were met. @type {Map<string, symbol>} */
+const met = new Map();
+
+/**
+ * @param {any} stream
+ * @param {string} name
+ */
+function held(stream, name) {
+  const known = met.get(name);
+  if (known && Object.hasOwn(stream, known)) return stream[known];
+  const symbol = Object.getOwnPropertySymbols(stream).find(({ description }) => description === name);
+  if (symbol) met.set(name, symbol);
+  return symbol && stream[symbol];
 }
 
 /**
