@@ -102,8 +102,8 @@ function prepare(transfer, isPlain) {
     return false;
   }
   transfer.promised = length;
-  // Nothing of a body is out before its head is made. What then goes at once, and is all of it, needs no counting.
-  if (length !== bytes || out._header) count(transfer);
+  // What goes at once, with the head, and is the whole body needs no counting.
+  if (length !== bytes) count(transfer);
   return false;
 }
 
