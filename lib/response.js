@@ -112,12 +112,13 @@ function prepare(transfer, isPlain) {
  * @param {Transfer} transfer
  */
 function count(transfer) {
-  const { bytes, promised: length = 0 } = transfer;
-  const before = watchOver(transfer).bodyBytes();
-  const all = Math.max(bytes, 0) + (before ?? 0);
+  const { bytes, sent, promised: length = 0 } = transfer;
+  // A part of it may have gone out at once.
+  const before = (watchOver(transfer).bodyBytes() ?? sent) - sent;
+  const all = Math.max(bytes, 0) + before;
   if (!(all <= length)) throw errors.lengthMismatch(all, length);
   // What a source of unknown size gives beyond this is refused when it comes.
-  if (bytes < 0) transfer.limit = length - (before ?? 0);
+  if (bytes < 0) transfer.limit = length - before;
 }
 
 /**
