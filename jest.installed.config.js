@@ -14,6 +14,7 @@ const OF_THE_TREE = {
   'status-page.test.js': 'examples/ is not published',
   'status.test.js': 'examples/ is not published',
   'tidy.test.js': 'reads the sources and the manifests of the tree',
+  'workflows.test.js': 'scripts/ and .github/ are not published',
 };
 
 module.exports = {

@@ -4,13 +4,12 @@
 
 const fs = require('node:fs');
 const path = require('node:path');
-const { root, runInChild, tmpFile, tmpPath } = require('./helpers');
+const { binaryPath, root, runInChild, tmpFile, tmpPath } = require('./helpers');
 const { EXPORTS } = require('../lib/exports');
-const { support } = require('..');
 
 const { version } = require('../package.json');
 /** This machine's own binary. */
-const binary = path.join(root, `rs-sendfile.${support.platform}.node`);
+const binary = binaryPath();
 
 /** The text of a module that has what a binary has, and says its name as its system call. */
 function standIn(name, without = []) {
