@@ -66,6 +66,8 @@ pub struct Transfer<O, F> {
     copied: bool,
     /// The last step found the socket full and moved nothing.
     stuck: bool,
+    /// File bytes of the last step.
+    took: Option<u32>,
 }
 
 /// What one turn of a step did. `unread`: its errno is the file's.
@@ -91,6 +93,7 @@ impl<O: AsFd, F: AsFd> Transfer<O, F> {
             trusted: false,
             copied: false,
             stuck: false,
+            took: None,
         }
     }
 
@@ -125,6 +128,7 @@ impl<O: AsFd, F: AsFd> Transfer<O, F> {
             trusted: self.trusted,
             copied: self.copied,
             stuck: self.stuck,
+            took: self.took,
         }
     }
 
@@ -167,8 +171,20 @@ impl<O: AsFd, F: AsFd> Transfer<O, F> {
         }
     }
 
+    /// File bytes that the last step has sent, by which the next is guessed at; `None` before the first.
+    pub fn took(&self) -> Option<u64> {
+        self.took.map(u64::from)
+    }
+
     /// Sends until the socket is full, the range ends, or `budget` file bytes are out.
     pub fn step<K: Kernel>(&mut self, kernel: &K, budget: u64) -> Step {
+        let began = self.file_sent();
+        let step = self.advance(kernel, budget);
+        self.took = Some(u32::try_from(self.file_sent() - began).unwrap_or(u32::MAX));
+        step
+    }
+
+    fn advance<K: Kernel>(&mut self, kernel: &K, budget: u64) -> Step {
         let mut left = budget;
         loop {
             if self.sent == self.total() {

@@ -26,6 +26,15 @@ use crate::transfer::Method;
 const MIB: usize = 1 << 20;
 const LARGE: u64 = 1 << 40;
 
+#[test]
+fn the_page_cache_is_asked_for_what_the_socket_may_take() {
+    assert_eq!(hot_window(None), HOT_WINDOW);
+    assert_eq!(hot_window(Some(0)), COLD_WINDOW);
+    assert_eq!(hot_window(Some(200_000)), 400_000);
+    assert_eq!(hot_window(Some(HOT_WINDOW)), HOT_WINDOW);
+    assert_eq!(hot_window(Some(u64::MAX)), HOT_WINDOW);
+}
+
 /// Keeps what it hears.
 #[derive(Default)]
 struct Heard {

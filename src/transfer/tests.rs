@@ -208,6 +208,18 @@ mod budget {
     }
 
     #[test]
+    fn what_a_step_took_is_remembered_without_head_and_tail() {
+        let (head, full) = (sent(4), failed(EAGAIN));
+        let kernel = plain([head, sent(2), full, full]);
+        let mut transfer = framed(Method::Auto);
+        assert_eq!(transfer.took(), None);
+        assert_eq!(transfer.step(&kernel, 9), Step::Wait);
+        assert_eq!(transfer.took(), Some(2));
+        assert_eq!(transfer.step(&kernel, 9), Step::Wait);
+        assert_eq!(transfer.took(), Some(0));
+    }
+
+    #[test]
     fn a_transfer_that_ends_with_it_is_done() {
         assert_eq!(ten(Method::Auto).step(&plain([sent(10)]), 10), Step::Done);
     }
