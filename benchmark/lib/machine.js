@@ -20,7 +20,7 @@ function describeMachine(directory) {
     cpu: cpus[0].model,
     cores: cpus.length,
     memoryGb: Math.round(os.totalmem() / 1e9),
-    kernel: os.release(),
+    kernel: os.release().split('-')[0],
     fileSystem: `0x${fs.statfsSync(directory).type.toString(16)}`,
     pinned: pinned ? 'servers on core 0, load on core 1' : 'not pinned: no taskset, or one core',
     busyBefore: os.loadavg()[0],
