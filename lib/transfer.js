@@ -11,6 +11,7 @@ const args = require('./args');
 const copy = require('./copy');
 const diagnostics = require('./diagnostics');
 const errors = require('./errors');
+const line = require('./line');
 const response = require('./response');
 const socketWrite = require('./socket-write');
 const sources = require('./source');
@@ -29,14 +30,6 @@ const { Watch } = require('./watch');
  * @property {() => number} idle milliseconds since the last byte, 0 if nobody knows
  * @property {boolean} keepsLine the stream's next transfer has to wait until this one is over
  */
-
-/**
- * A stream's transfers that wait for their turn to be queued, in the order of the calls: a path takes time to open, and
- * the next call must not overtake it. A property of the stream: a WeakMap that changes with every request is work for
- * every collection of garbage. Other copies of this package in the process stand in the same line: theirs must not
- * overtake ours either.
- */
-const kLine = Symbol.for('rs-sendfile line');
 
 /** What waits for this runs in the next microtask. */
 const next = Promise.resolve();
@@ -127,12 +120,12 @@ class Transfer {
     if (timeout > 0 || onProgress) this.watch = new Watch(this);
     // It may be aborted before its turn, from elsewhere.
     if (signal) this.keepContext();
-    this.standInLine();
+    line.join(this);
     try {
       if ('fd' in file) {
         this.source = sources.adopt(file.fd);
         this.opened = true;
-        advance(this.out);
+        line.advance(this.out);
         this.keepContext();
         return;
       }
@@ -150,12 +143,6 @@ class Transfer {
     }
   }
 
-  standInLine() {
-    const line = this.out[kLine];
-    if (line) line.push(this);
-    else this.out[kLine] = [this];
-  }
-
   /**
    * @param {Error | null} error
    * @param {Source} [source]
@@ -166,7 +153,7 @@ class Transfer {
     if (error || !source) return this.fail(/** @type {Error} */ (error));
     this.source = source;
     this.opened = true;
-    advance(this.out);
+    line.advance(this.out);
     this.keepContext();
   }
 
@@ -190,7 +177,7 @@ class Transfer {
     if (!(out instanceof http.ClientRequest) || out.socket || out.destroyed) return false;
     if (!this.awaitsSocket) {
       this.awaitsSocket = true;
-      const go = () => this.resource.runInAsyncScope(advance, null, out);
+      const go = () => this.resource.runInAsyncScope(line.advance, null, out);
       out.once('socket', go);
       out.once('close', go);
     }
@@ -363,7 +350,7 @@ class Transfer {
       if (Number.isNaN(this.options.offset)) this.movePosition(source);
       source.release();
     }
-    leave(this);
+    line.leave(this);
     if (this.message) {
       this.record();
       const message = Object.assign(this.message, {
@@ -406,35 +393,6 @@ function total(parts) {
   let bytes = 0;
   for (const part of parts) bytes += part.length;
   return bytes;
-}
-
-/**
- * Queues what has come to the head of a stream's line. A transfer that goes through the stream's `write` keeps the line
- * until it is over; one that has left its markers in the stream's own queue does not.
- * @param {any} out
- */
-function advance(out) {
-  /** @type {Transfer[] | undefined} */
-  const line = out[kLine];
-  while (line?.[0]?.opened) {
-    const [first] = line;
-    if (first.begun || first.isEarly()) return; // it keeps the line, or cannot begin yet
-    first.begin();
-    if (first.keepsLine()) return;
-    if (line[0] === first) line.shift();
-  }
-  if (line?.length === 0) out[kLine] = undefined;
-}
-
-/** @param {Transfer} transfer */
-function leave(transfer) {
-  /** @type {Transfer[] | undefined} */
-  const line = transfer.out[kLine];
-  const place = line ? line.indexOf(transfer) : -1;
-  if (!line || place < 0) return;
-  line.splice(place, 1);
-  if (line.length === 0) transfer.out[kLine] = undefined;
-  else if (place === 0) next.then(() => advance(transfer.out));
 }
 
 /**
@@ -481,9 +439,9 @@ function sendPart(out, source, { offset, length }, { done, failed }) {
   job.opened = true;
   job.resolve = done;
   job.reject = /** @type {any} */ (failed);
-  job.standInLine();
+  line.join(job);
   job.vouched = true;
-  advance(out);
+  line.advance(out);
   job.vouched = false;
   job.keepContext();
   return job;
