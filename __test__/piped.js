@@ -15,6 +15,8 @@ const OF_RESPONSE = ['pipe', 'unpipe', 'prefinish', 'finish', 'close', 'error'];
 
 /** Runs with the hook, and says how the counts have changed meanwhile. */
 async function hooked(run) {
+  // A stream's end is counted with its 'close': that of a test before must not be in this one's.
+  await until(areSettled, 'the ends of all streams');
   const before = stats();
   register();
   try {
@@ -23,6 +25,11 @@ async function hooked(run) {
   } finally {
     unregister();
   }
+}
+
+function areSettled() {
+  const { taken, completed, failed } = stats();
+  return taken === completed + failed;
 }
 
 function difference(before, after) {

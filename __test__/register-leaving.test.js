@@ -160,7 +160,30 @@ test('a stream that is not to close by itself stays open', async () => {
     for (let turns = 0; turns < 3; turns++) await new Promise(setImmediate);
     expect(stream.destroyed).toBe(false);
   });
+  // Its end is counted with its 'close', which must not be in the next test.
   stream.destroy();
+  await once(stream, 'close');
+});
+
+test('bytesRead tells how far a piece is that is under way', async () => {
+  let stream;
+  const { port } = await httpServer((_, res) => {
+    stream = fs.createReadStream(large);
+    stream.pipe(res);
+  });
+  await hooked(async () => {
+    const client = connect(port);
+    client.send('/');
+    await until(() => stream && intakeOf(stream)?.job, 'a piece that does not fit');
+    await until(async () => {
+      const { job } = intakeOf(stream);
+      const before = stream.bytesRead;
+      await readSome(client, 200_000);
+      return job && intakeOf(stream).job === job && stream.bytesRead > before;
+    }, 'more bytes of one piece');
+    client.socket.destroy();
+    await once(stream, 'close');
+  });
 });
 
 test('the server destroys the response: the stream is closed', async () => {
