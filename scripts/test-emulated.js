@@ -15,6 +15,7 @@
  * pip. What cannot be had is FAILED. The last line is `N passed, N failed`.
  */
 
+const { ensure } = require('./ensure');
 const { testBroken } = require('./emulated/broken');
 const { testForeign } = require('./emulated/foreign');
 const { testHost } = require('./emulated/host');
@@ -31,6 +32,8 @@ async function main(args) {
     console.log('0 passed, 0 failed');
     return;
   }
+  // The suite's own tools, and `send`, which users have beside this package.
+  ensure({ addon: false });
   const words = args.filter((arg) => !arg.startsWith('--'));
   const both = !args.includes('--emulated') && !args.includes('--host');
   const rows = [];
