@@ -210,7 +210,8 @@ mod budget {
     #[test]
     fn what_a_step_took_is_remembered_without_head_and_tail() {
         let (head, full) = (sent(4), failed(EAGAIN));
-        let kernel = plain([head, sent(2), full, full]);
+        // Full twice in a row: the file is asked whether it is its fault.
+        let kernel = plain([head, sent(2), full, full, sent(1)]);
         let mut transfer = framed(Method::Auto);
         assert_eq!(transfer.took(), None);
         assert_eq!(transfer.step(&kernel, 9), Step::Wait);
