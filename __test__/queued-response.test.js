@@ -133,3 +133,33 @@ test('destroyed while a thread is sending, the transfer tells what has left of i
     expect(await second).toBe(body.length);
   }
 });
+
+test('aborted while it is corked behind others: those arrive, and nothing after them', async () => {
+  const outcomes = [];
+  const { port } = await httpServer((req, res) => {
+    if (req.url !== '/corked') return res.end(req.url);
+    expect(res.socket).toBe(null);
+    res.setHeader('Transfer-Encoding', 'chunked');
+    res.cork();
+    const controller = new AbortController();
+    const sending = [
+      transfer(res, openFile(large), { length: 1000, signal: controller.signal }),
+      transfer(res, openFile(large), { length: 1000 }),
+    ];
+    controller.abort();
+    outcomes.push(...sending.map(failure));
+    res.uncork();
+    res.end();
+  });
+  const client = connect(port);
+  for (const target of ['/first', '/second', '/third', '/corked', '/behind']) client.send(target);
+  for (const target of ['/first', '/second', '/third']) {
+    expect((await client.response()).body.toString()).toBe(target);
+  }
+  expect((await client.rest()).toString()).toBe('');
+  const codes = (await Promise.all(outcomes)).map(({ code, bytesSent }) => [code, bytesSent]);
+  expect(codes).toEqual([
+    ['ABORT_ERR', 0],
+    ['ERR_STREAM_PREMATURE_CLOSE', 0],
+  ]);
+});

@@ -391,8 +391,12 @@ function onWritten(piece, error) {
   const channel = /** @type {Channel} */ (transfer.way);
   channel.arrived(piece);
   if (piece.known || transfer.over) return;
+  const { out } = transfer;
+  // Node 26 says so at once of a response that was destroyed behind others: those still have their turn.
+  const isQueued = error && out.destroyed && !out.socket && out[kWaiting]?.has(transfer);
   channel.drop(transfer, errors.prematureClose(error ?? errors.chunkCopied()));
-  channel.socket.destroy();
+  if (isQueued) cutLater(out);
+  else channel.socket.destroy();
 }
 
 /**
