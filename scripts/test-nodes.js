@@ -9,6 +9,7 @@
 const { ensure } = require('./ensure');
 const { runJest } = require('./jest');
 const { VERSIONS, canGet, getNode, major } = require('./nodes');
+const { counts, summarize } = require('./totals');
 
 /** A run that hangs must not hang the rest. */
 const LIMIT_MS = 10 * 60 * 1000;
@@ -26,7 +27,10 @@ async function main(jestArgs) {
   for (const version of VERSIONS) {
     if (major(version) !== major(process.versions.node)) rows.push(await runUnder(version, jestArgs));
   }
-  summarize(rows);
+  summarize(rows, (row) => {
+    const seconds = row.seconds.toFixed(1).padStart(7);
+    return `Node ${row.version.padEnd(12)} ${seconds} s  ${counts(row)}`;
+  });
 }
 
 async function runUnder(version, args) {
@@ -34,19 +38,6 @@ async function runUnder(version, args) {
   const node = getNode(version);
   if (node === null) return { version, passed: 0, failed: 1, seconds: 0 };
   return { version, ...(await runJest({ node, args, limit: LIMIT_MS })) };
-}
-
-function summarize(rows) {
-  const sum = (key) => rows.reduce((total, row) => total + row[key], 0);
-  console.log('\n== summary');
-  for (const { version, passed, failed, seconds } of rows) {
-    const mark = failed === 0 ? 'ok  ' : 'FAIL';
-    console.log(
-      `${mark}  Node ${version.padEnd(12)} ${seconds.toFixed(1).padStart(7)} s  ${passed} passed, ${failed} failed`,
-    );
-  }
-  process.exitCode = sum('failed') === 0 ? 0 : 1;
-  console.log(`${sum('passed')} passed, ${sum('failed')} failed`);
 }
 
 main(process.argv.slice(2));

@@ -11,6 +11,7 @@ const path = require('node:path');
 const { getBinary } = require('./binaries');
 const { ensure } = require('./ensure');
 const { runProgram } = require('./program');
+const { counts, summarize } = require('./totals');
 
 const RUNTIMES = [
   { title: `Node ${process.versions.node}`, binary: () => process.execPath, args: [] },
@@ -62,13 +63,7 @@ async function main(wanted) {
       rows.push({ title: `${runtime.title}, ${name}`, ...(await runProgram(binary, args, options)) });
     }
   }
-  const sum = (key) => rows.reduce((total, row) => total + row[key], 0);
-  console.log('\n== summary');
-  for (const { title, passed, failed } of rows) {
-    console.log(`${failed === 0 ? 'ok  ' : 'FAIL'}  ${title.padEnd(30)}  ${passed} passed, ${failed} failed`);
-  }
-  process.exitCode = sum('failed') === 0 ? 0 : 1;
-  console.log(`${sum('passed')} passed, ${sum('failed')} failed`);
+  summarize(rows, (row) => `${row.title.padEnd(30)}  ${counts(row)}`);
 }
 
 main(process.argv.slice(2));

@@ -13,7 +13,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { libc, platform } = require('../lib/target');
 const { runProgram } = require('./program');
-const { cargoTotals } = require('./totals');
+const { cargoTotals, counts, summarize } = require('./totals');
 
 const root = path.join(__dirname, '..');
 const programs = path.join(root, '__test__', 'systems');
@@ -37,8 +37,8 @@ async function main() {
   } else {
     console.log('== cargo test');
     const { ok, output } = await cargo('test', '--no-default-features', '--no-fail-fast');
-    const counted = cargoTotals(output) ?? { passed: 0, failed: 1 };
-    rows.push({ title: 'cargo test', ...counted, failed: ok ? counted.failed : Math.max(counted.failed, 1) });
+    const totals = cargoTotals(output) ?? { passed: 0, failed: 1 };
+    rows.push({ title: 'cargo test', ...totals, failed: ok ? totals.failed : Math.max(totals.failed, 1) });
     console.log('\n== cargo build');
     const built = (await cargo('build', '--release')).ok;
     if (built) keepAddon();
@@ -47,7 +47,7 @@ async function main() {
     if (built) rows.push(await run('copying.js', ADDON));
   }
   rows.push(await run('copying.js', null));
-  summarize(rows);
+  summarize(rows, (row) => `${row.title.padEnd(28)}  ${counts(row)}`);
 }
 
 /** @param {string} name @param {string | null} addon */
@@ -57,16 +57,6 @@ async function run(name, addon) {
   const own = { NODE_OPTIONS: '', NAPI_RS_NATIVE_LIBRARY_PATH: addon ?? path.join(programs, 'none.node') };
   const options = { cwd: root, env: { ...process.env, ...own }, limit: PROGRAM_LIMIT_MS };
   return { title, ...(await runProgram(process.execPath, [path.join(programs, name)], options)) };
-}
-
-function summarize(rows) {
-  const sum = (key) => rows.reduce((total, row) => total + row[key], 0);
-  console.log('\n== summary');
-  for (const { title, passed, failed } of rows) {
-    console.log(`${failed === 0 ? 'ok  ' : 'FAIL'}  ${title.padEnd(28)}  ${passed} passed, ${failed} failed`);
-  }
-  process.exitCode = sum('failed') === 0 ? 0 : 1;
-  console.log(`${sum('passed')} passed, ${sum('failed')} failed`);
 }
 
 function keepAddon() {

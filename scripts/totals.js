@@ -29,4 +29,23 @@ function jestTotals(file) {
   }
 }
 
-module.exports = { cargoTotals, jestTotals };
+/** @param {{ passed: number, failed: number }} row */
+function counts({ passed, failed }) {
+  return `${passed} passed, ${failed} failed`;
+}
+
+/**
+ * Tells of each run, and of all together in the last line; the process fails if one of them has.
+ * @param {{ passed: number, failed: number }[]} rows
+ * @param {(row: any) => string} show a run, behind the mark that says how it went
+ */
+function summarize(rows, show) {
+  const sum = (key) => rows.reduce((total, row) => total + row[key], 0);
+  console.log('\n== summary');
+  for (const row of rows) console.log(`${row.failed === 0 ? 'ok  ' : 'FAIL'}  ${show(row)}`);
+  const all = { passed: sum('passed'), failed: sum('failed') };
+  process.exitCode = all.failed === 0 ? 0 : 1;
+  console.log(counts(all));
+}
+
+module.exports = { cargoTotals, counts, jestTotals, summarize };
