@@ -29,7 +29,8 @@ const READ_MAX = 64 * 1024;
 
 /** What is promised. */
 const DELAY_MS = 20;
-const THREADS = 40;
+/** Of the engine: two that wait for sockets, and the most that wait for disks. A burst of first opens wants them all. */
+const THREADS = 2 + 32;
 /** Two cores shared with a thousand clients: a call may wait that much longer for a core. */
 const FS_P50_MORE_MS = 1;
 const FS_P99_MORE_MS = 20;
@@ -138,7 +139,12 @@ function report(rest, load, { right, wrong, seconds: took }) {
       ms(load.stat99),
       `< ${ms(rest.stat99)} at rest + ${FS_P99_MORE_MS} ms`,
     ],
-    [load.threads < THREADS, 'threads of the server, at most', `${load.threads}`, `< ${THREADS}`],
+    [
+      load.threads <= rest.threads + THREADS,
+      'threads of the server, at most',
+      `${load.threads}`,
+      `<= ${rest.threads} at rest + ${THREADS}`,
+    ],
     [load.rejected === 0, 'transfers that failed', `${load.rejected}`, '0'],
   ];
   console.log('');
@@ -149,9 +155,7 @@ function report(rest, load, { right, wrong, seconds: took }) {
   console.log(
     `      ${'all of it'.padEnd(32)} ${`${took.toFixed(1)} s`.padStart(12)}   ${rate.toFixed(0)} MB/s`,
   );
-  console.log(
-    `      ${'at rest'.padEnd(32)} ${ms(rest.delay99).padStart(12)}   event loop delay p99, ${rest.threads} threads`,
-  );
+  console.log(`      ${'at rest'.padEnd(32)} ${ms(rest.delay99).padStart(12)}   event loop delay p99`);
   console.log(
     `      ${'server memory, CPU'.padEnd(32)} ${`${load.rss} MB`.padStart(12)}   ${load.cpu.toFixed(1)} s CPU, ` +
       `${load.transfers} transfers at a time at most`,
