@@ -289,7 +289,9 @@ describe('what is left', () => {
     far.destroy();
   });
 
-  test('200 slow downloads at a time need fewer than 40 threads', async () => {
+  test('200 slow downloads at a time need no thread each', async () => {
+    const threads = () => fs.readdirSync('/proc/self/task').length;
+    const before = threads();
     const results = [];
     const { port } = await httpServer((_req, res) => {
       results.push(transfer(res, large).then(() => res.end()));
@@ -298,7 +300,8 @@ describe('what is left', () => {
     for (const client of clients) client.send('/');
     await Promise.all(clients.map((client) => client.fill()));
     for (let i = 0; i < 20; i++) await turn();
-    expect(fs.readdirSync('/proc/self/task').length).toBeLessThan(40);
+    // Two that wait for sockets, and the most that wait for disks: the opens of one moment may want them all.
+    expect(threads() - before).toBeLessThanOrEqual(2 + 32);
     const expected = fs.readFileSync(large);
     for (const client of clients.slice(0, 3))
       expect((await client.response()).body.equals(expected)).toBe(true);
