@@ -12,6 +12,8 @@ const PROGRESS_MS = 100;
 const IDLE_MS = 1000;
 /** No timer is set for less. */
 const LEAST_MS = 10;
+/** So long before the idle timer would fire, somebody looks whether bytes have moved. */
+const BEFORE_MS = 20;
 
 class Watch {
   /** @param {import('./transfer').Transfer} transfer */
@@ -21,6 +23,8 @@ class Watch {
     this.pulse = this.count();
     this.movedAt = performance.now();
     this.kept = 0;
+    /** When the idle timer was last set. */
+    this.keptAt = this.movedAt;
     this.tick = this.tick.bind(this);
     this.timer = this.arm(this.movedAt);
   }
@@ -35,6 +39,7 @@ class Watch {
   begin() {
     this.pulse = this.count();
     this.kept = this.pulse;
+    this.keptAt = performance.now();
   }
 
   /** @returns {any} the socket whose idle timer is concerned */
@@ -46,14 +51,22 @@ class Watch {
   /** @param {number} now */
   arm(now) {
     const { timeout, onProgress } = this.transfer.options;
-    const idle = this.socket.timeout > 0 ? Math.min(IDLE_MS, this.socket.timeout / 2) : IDLE_MS;
     const wait = Math.min(
       timeout > 0 ? this.movedAt + timeout - now : Infinity,
       onProgress ? PROGRESS_MS : Infinity,
-      idle,
+      this.idleWait(now),
     );
     // Never a reason to keep the process alive: the pending transfer is.
     return setTimeout(this.tick, Math.max(LEAST_MS, wait)).unref();
+  }
+
+  /** @param {number} now */
+  idleWait(now) {
+    const idle = this.socket.timeout;
+    if (!(idle > 0)) return IDLE_MS;
+    // Soon after a movement, so that silence is told in time; and once more right before it would be.
+    const last = this.keptAt + idle - Math.min(BEFORE_MS, idle / 4) - now;
+    return Math.min(IDLE_MS, idle / 2, last > 0 ? last : Infinity);
   }
 
   tick() {
@@ -84,6 +97,7 @@ class Watch {
     const { socket } = this;
     if (!(socket.timeout > 0) || this.pulse === this.kept) return;
     this.kept = this.pulse;
+    this.keptAt = performance.now();
     socket.setTimeout(socket.timeout);
   }
 
