@@ -255,7 +255,10 @@ class Intake {
   /** The stream was destroyed, or has ended. A piece that is under way goes on, and is counted. */
   onClose() {
     if (!this.taken && this.reason === undefined) leave(this.passing, 1);
-    if (!this.job && !this.over && this.taken) this.finish(errors.prematureClose(this.stream.errored));
+    if (this.job || this.over || !this.taken) return;
+    // Its end may have been read by Node: it came past somebody else's listener, or into an answer without a body.
+    if (this.stream.readableEnded) this.finish();
+    else this.finish(errors.prematureClose(this.stream.errored));
   }
 
   isPiped() {
