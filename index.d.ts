@@ -136,8 +136,9 @@ export interface TransferError extends Error {
  * A plain socket or HTTP/1.1 response takes the kernel's way, sendfile(2): no byte passes through JavaScript. TLS,
  * HTTP/2, compressed responses and any other Writable are written to, with the same result and the same guarantees.
  *
- * A response gets a `Content-Length` if it has neither that nor a `Transfer-Encoding`; the answer to HEAD, and 204 and
- * 304, get no body. An fd has its place in the queue of a plain socket or response before this returns, whoever moves
+ * A response gets a `Content-Length` if it has neither that nor a `Transfer-Encoding`. It gets no body where Node itself
+ * drops what is written, and 0 bytes are sent: the answer to a request that came as HEAD, and a head of 1xx, 204 or 304.
+ * An fd has its place in the queue of a plain socket or response before this returns, whoever moves
  * its bytes; a path only in a later microtask; and to any other stream chunks are written one by one. So await it before
  * you write or end.
  *

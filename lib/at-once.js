@@ -17,7 +17,7 @@ const MOST = 1024 * 1024;
 const report = new Float64Array(7);
 
 /**
- * All that was given to the response and its socket is out, and the head goes next.
+ * All that was given to the response and its socket is out, and its head, which is made, goes next.
  * @param {any} out
  * @param {any} socket
  */
@@ -31,12 +31,10 @@ function isIdle(out, socket) {
     !(socket.writableCorked > 0) &&
     !socket.connecting &&
     !socket.destroyed &&
+    !socket.writableEnded &&
     socket._handle?.writeQueueSize === 0
   );
 }
-
-/** Listeners of a server's socket's 'drain' that are Node's own. */
-const OWN_DRAINS = 1;
 
 /**
  * So many bytes would make Node say 'drain' once they are out, to somebody who listens.
@@ -47,7 +45,9 @@ const OWN_DRAINS = 1;
 function isHeard(out, socket, bytes) {
   if (bytes < socket.writableHighWaterMark) return false;
   if (out.emit !== plain.emit || socket.emit !== plain.emit) return true;
-  return out.listenerCount('drain') > 0 || socket.listenerCount('drain') > OWN_DRAINS;
+  // Node's own listener goes with the parser, when the socket is upgraded.
+  const own = socket.parser ? 1 : 0;
+  return out.listenerCount('drain') > 0 || socket.listenerCount('drain') > own;
 }
 
 /**
@@ -60,13 +60,11 @@ function sendAtOnce(transfer, socket, channel) {
   const { out, source, length, offset, options } = transfer;
   if (!(out instanceof http.ServerResponse) || native === null || source === null || transfer.inJs) return 0;
   if (length > MOST || transfer.bytes !== length || !isIdle(out, socket)) return 0;
-  // Node counts what goes through it.
-  if (/** @type {any} */ (out).strictContentLength || isHeard(out, socket, length)) return 0;
   const message = /** @type {any} */ (out);
-  if (!message._header) message._implicitHeader();
-  // Whoever hears of the head may have written.
-  if (message.chunkedEncoding || !isIdle(out, socket)) return 0;
   const head = message._header;
+  // Node counts what goes through it.
+  if (message.chunkedEncoding || message.strictContentLength) return 0;
+  if (isHeard(out, socket, head.length + length)) return 0;
   // Whoever moves the file's position, or reads it, needs it after this.
   const spare = source.isSpare && !Number.isNaN(options.offset);
   const { fd } = socket._handle;

@@ -289,7 +289,7 @@ class Copier {
     const { out, transfer } = this;
     if (chunk.length === 0) return Promise.resolve();
     const count = () => {
-      if (!transfer.over) transfer.sent += chunk.length;
+      if (!transfer.over && !(transfer.isHttp && response.isBodyless(out))) transfer.sent += chunk.length;
     };
     return new Promise((resolve, reject) => {
       if (this.callsBack) {

@@ -25,13 +25,27 @@ function isHttp(out) {
 }
 
 /**
- * The message must not have a body: the answer to HEAD, 204 and 304.
+ * The message must not have a body: the answer to HEAD, 204 and 304. Node decides it by the request as it came and, once
+ * the head is made, by the head's own status, whatever `req.method` and `res.statusCode` say by then; and drops what is
+ * written.
  * @param {any} out
  */
 function isBodyless(out) {
   if (out instanceof http.ClientRequest) return false;
+  if (out instanceof http.OutgoingMessage) {
+    const { _hasBody, _header, statusCode } = /** @type {any} */ (out);
+    return _hasBody === false || (!_header && isOfNoBody(statusCode));
+  }
   const method = out.req?.method ?? (out.stream?.headRequest ? 'HEAD' : undefined);
-  return method === 'HEAD' || out.statusCode === 204 || out.statusCode === 304;
+  return method === 'HEAD' || isOfNoBody(out.statusCode);
+}
+
+/**
+ * @param {any} statusCode what Node makes a whole number of
+ */
+function isOfNoBody(statusCode) {
+  const status = statusCode | 0;
+  return status === 204 || status === 304 || (status >= 100 && status <= 199);
 }
 
 /**
@@ -73,7 +87,7 @@ function mayTakeLength(out) {
   return (
     out.getHeader('content-length') === undefined &&
     out.getHeader('transfer-encoding') === undefined &&
-    !(out.statusCode === 204 || out.statusCode === 304)
+    !isOfNoBody(out.statusCode)
   );
 }
 
@@ -105,6 +119,25 @@ function prepare(transfer, isPlain) {
   // What goes at once, with the head, and is the whole body needs no counting.
   if (length !== bytes) count(transfer);
   return false;
+}
+
+/**
+ * Has a response's head made, as its own `write` would do now. Whoever hears of that may change what it says. `false`:
+ * no body follows it.
+ * @param {Transfer} transfer
+ */
+function makeHead(transfer) {
+  const { out } = transfer;
+  if (!(out instanceof http.ServerResponse) || /** @type {any} */ (out)._header) return true;
+  /** @type {any} */ (out)._implicitHeader();
+  if (isBodyless(out)) {
+    transfer.promised = undefined;
+    return false;
+  }
+  if (isWhole(transfer)) return true;
+  transfer.promised = promised(out);
+  if (transfer.promised !== undefined) count(transfer);
+  return true;
 }
 
 /**
@@ -150,11 +183,15 @@ function isStill(out, length) {
 }
 
 /**
- * Takes back what was set for a transfer that has sent nothing: the message is its owner's again.
+ * Takes back what was set for a transfer that has not begun: the message is its owner's again.
  * @param {Transfer} transfer
  */
 function forget({ out, setLength }) {
-  if (setLength && !out.headersSent) out.removeHeader('Content-Length');
+  if (!setLength || out.headersSent) return;
+  const { _removedContLen } = out;
+  out.removeHeader('Content-Length');
+  // Whose Content-Length was taken away by hand is given none by Node either.
+  if (_removedContLen === false) out._removedContLen = false;
 }
 
 /**
@@ -299,4 +336,14 @@ function destroy(out) {
   socket?.destroy();
 }
 
-module.exports = { isHttp, isBodyless, prepare, count, watchOver, isWhole, forget, destroy };
+module.exports = {
+  isHttp,
+  isBodyless,
+  prepare,
+  makeHead,
+  count,
+  watchOver,
+  isWhole,
+  forget,
+  destroy,
+};

@@ -297,8 +297,9 @@ function enqueue(transfer) {
   const { out } = transfer;
   const socket = plain.socketOf(out) ?? out;
   const channel = attach(socket);
-  // The head is made on the way. Whoever hears of it and replaces `write` gets what is written after this.
+  // Whoever hears of the head and replaces `write` gets what is written after this.
   const { write } = out;
+  if (!transfer.makeHead()) return transfer.complete();
   let from = sendAtOnce(transfer, socket, channel);
   if (from === transfer.bytes) {
     if (transfer.isWholeBody()) channel.whole = out;

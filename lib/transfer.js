@@ -114,6 +114,8 @@ class Transfer {
   start(file) {
     const { signal, timeout, onProgress } = this.options;
     if (signal) {
+      // Whoever was told of the call may have done it.
+      if (signal.aborted) return this.fail(errors.aborted(signal));
       this.onAbort = () => this.stop(errors.aborted(signal));
       signal.addEventListener('abort', this.onAbort, { once: true });
     }
@@ -221,6 +223,7 @@ class Transfer {
       this.watch?.begin();
       this.tell();
     } catch (error) {
+      if (this.isHttp) response.forget(this);
       if (this.promised !== undefined) response.watchOver(this);
       this.fail(/** @type {Error} */ (error));
       // A promise of bytes that the file cannot keep: the peer must not wait for them.
@@ -243,6 +246,11 @@ class Transfer {
   /** The stream's next transfer has to wait until this one is over. */
   keepsLine() {
     return !this.over && this.way?.keepsLine === true;
+  }
+
+  /** `false`: nothing may follow its response's head. */
+  makeHead() {
+    return !this.isHttp || response.makeHead(this);
   }
 
   /** It does not go out whole with its response's head: what becomes of the response is watched. */
@@ -310,7 +318,11 @@ class Transfer {
   complete() {
     if (this.over) return;
     this.finish();
-    this.options.onProgress && this.report(this.sent);
+    if (this.options.onProgress) {
+      // What has gone out at once tells so after the call has given its promise.
+      this.context ??= new AsyncResource('SENDFILE');
+      next.then(() => this.report(this.sent));
+    }
     this.resolve(this.sent);
   }
 
