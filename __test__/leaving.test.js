@@ -225,7 +225,9 @@ async function readBody(client, bodyOf, length) {
   for (;;) {
     const missing = length - bodyOf(Buffer.concat(chunks.slice(0, 1))).length - sum(chunks.slice(1));
     if (missing <= 0) break;
-    chunks.push(await readBytes(client, chunks.length === 0 ? 1000 : missing));
+    const chunk = await readBytes(client, chunks.length === 0 ? 1000 : missing);
+    if (chunk.length === 0) throw new Error(`the connection ended ${missing} bytes early`);
+    chunks.push(chunk);
   }
   return bodyOf(Buffer.concat(chunks)).subarray(0, length);
 }
