@@ -207,7 +207,7 @@ describe.each(rows)('%s, by %s', (place, method) => {
 
     test('after the last byte: all was sent', async () => {
       const { client, out, bodyOf } = await places[place]();
-      const sending = transfer(out, openFile(file), { ...options, timeout: 150 });
+      const sending = transfer(out, openFile(file), { ...options, timeout: 20_000 });
       expectBytes(await readBody(client, bodyOf, SIZE), content);
       expect(await sending).toBe(SIZE);
     });
