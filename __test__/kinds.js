@@ -1,8 +1,8 @@
 'use strict';
 
 /**
- * Streams of every kind that the kernel's way is closed to: each opens as `{ near, far }`, what is written to and what
- * reads it.
+ * Streams of every kind, most of which the kernel's way is closed to: each opens as `{ near, far }`, what is written to
+ * and what reads it.
  */
 
 const { once } = require('node:events');
@@ -102,4 +102,21 @@ function gzip() {
   return { near: keep(near), far: keep(far) };
 }
 
-module.exports = { pem, tlsPair, http2Pair, httpsPair, writable, patchedPair, passThrough, gzip };
+/** Windows of HTTP/2 that hold less than one chunk. */
+const narrow = { initialWindowSize: 4096 };
+
+/** Every kind of stream that a transfer may go to, by its name. */
+const kinds = {
+  'a socket': () => pair({ unix: true }),
+  'a TLS socket': tlsPair,
+  'an HTTPS response': httpsPair,
+  'an HTTP/2 stream': () => http2Pair(false),
+  'an HTTP/2 stream with a narrow window': () => http2Pair(false, false, narrow),
+  "HTTP/2's compatibility layer with a narrow window": () => http2Pair(true, false, narrow),
+  'a PassThrough': passThrough,
+  'a Writable of 16 bytes': () => writable(16),
+  gzip: gzip,
+  'a socket with a patched write': patchedPair,
+};
+
+module.exports = { kinds, pem, tlsPair, http2Pair, httpsPair, writable, patchedPair, passThrough, gzip };
