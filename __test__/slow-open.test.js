@@ -18,11 +18,15 @@ const SLOW = 150;
 const HELD = SLOW / 2;
 const SIZE = 50_000;
 
-/** What waits does so every time; a machine that is busy with something else does not. */
-async function leastOf3(measure) {
-  const times = [];
-  for (let time = 0; time < 3; time++) times.push(await measure());
-  return Math.min(...times);
+/**
+ * The least of three, or of as many as ten if it is too much so far: what waits does so every time; a machine that is busy
+ * with something else does not.
+ */
+async function leastOf(measure) {
+  let least = Infinity;
+  for (let time = 0; time < 3 || (time < 10 && least >= HELD); time++)
+    least = Math.min(least, await measure());
+  return least;
 }
 
 /** Whoever has seen a name lately makes the kernel know it. */
@@ -52,7 +56,7 @@ describeSlow('a file system that is slow', () => {
     'at %s does not hold up the loop, by path, again and again',
     async (what) => {
       const file = mounted.file({ size: SIZE, [what]: SLOW });
-      expect(await leastOf3(() => send(file))).toBeLessThan(HELD);
+      expect(await leastOf(() => send(file))).toBeLessThan(HELD);
     },
   );
 
@@ -63,14 +67,14 @@ describeSlow('a file system that is slow', () => {
       const handle = await fs.promises.open(file);
       return send(handle.fd).finally(() => handle.close());
     };
-    expect(await leastOf3(held)).toBeLessThan(HELD);
+    expect(await leastOf(held)).toBeLessThan(HELD);
   });
 });
 
 describeSlow('a path that was on a local disk', () => {
   /** Sends the path, whoever answers for it now: how long the loop was held up. */
   const held = (path, bytes) =>
-    leastOf3(async () => {
+    leastOf(async () => {
       await warm(path);
       const { near, far } = await pair();
       const received = readAll(far);

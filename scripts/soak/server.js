@@ -17,8 +17,12 @@ const { perform, performCalls, counts } = require('./perform');
 const { lengthOf } = require('./plan');
 const { startTrouble } = require('./trouble');
 
-/** A transfer that is still there so long after its socket was destroyed has not heard of it. */
-const LATE_MS = 1000;
+/**
+ * A transfer that is still there so many turns of a timer after its socket was destroyed has not heard of it. A process
+ * that was stopped for as long as all of them makes only one.
+ */
+const LATE_TURNS = 10;
+const LATE_MS = 100;
 
 /** A session of HTTP/2 on which nothing has moved for so long is ended. */
 const IDLE_MS = 5000;
@@ -42,7 +46,10 @@ async function run(id, work, socket, destroyAfter) {
   if (destroyAfter !== undefined) {
     timer = setTimeout(() => {
       socket.destroy();
-      timer = setTimeout(() => late++, LATE_MS);
+      let turns = 0;
+      timer = setInterval(() => {
+        if (++turns === LATE_TURNS) late++;
+      }, LATE_MS);
     }, destroyAfter);
   }
   let results;
@@ -52,6 +59,7 @@ async function run(id, work, socket, destroyAfter) {
     results = [{ code: error.code ?? String(error.stack), bytes: 0 }];
   }
   running--;
+  // Of either kind.
   clearTimeout(timer);
   process.send({ report: id, results });
   return results.every(({ code }) => code === null);
