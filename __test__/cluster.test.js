@@ -26,7 +26,7 @@ async function start(policy) {
 
 afterEach(async () => {
   primary.disconnect();
-  const timer = setTimeout(() => primary.kill('SIGKILL'), 10_000);
+  const timer = setTimeout(() => primary.kill('SIGKILL'), 30_000);
   if (primary.exitCode === null) await once(primary, 'exit');
   clearTimeout(timer);
   expect(primary.exitCode).toBe(0);

@@ -38,7 +38,7 @@ async function heldUntil(socket, destroy) {
   const name = nameOf(socket);
   const held = socketsLike(name);
   destroy();
-  await until(() => socketsLike(name) === 0, 'all of its descriptors to be closed', 10_000);
+  await until(() => socketsLike(name) === 0, 'all of its descriptors to be closed');
   return held;
 }
 

@@ -259,9 +259,9 @@ describe('what is left', () => {
     expect(new Set(codes)).toEqual(new Set(['ERR_STREAM_PREMATURE_CLOSE']));
     expect(codes).toHaveLength(302);
     expect(getEventListeners(control.signal, 'abort')).toHaveLength(0);
-    await until(() => openFds().size <= before.fds, 'the descriptors', 5_000);
+    await until(() => openFds().size <= before.fds, 'the descriptors');
     const isMore = ([kind, count]) => count > (before.active[kind] ?? 0);
-    await until(() => !Object.entries(active()).some(isMore), 'the handles', 5_000);
+    await until(() => !Object.entries(active()).some(isMore), 'the handles');
   });
 
   test('after transfers that were aborted, on a socket that lives on', async () => {

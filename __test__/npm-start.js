@@ -45,7 +45,7 @@ async function npmStart(directory, { port: wanted = 0, env = {} } = {}) {
 
   async function stop(signal = 'SIGTERM') {
     if (child.exitCode === null && child.signalCode === null) child.kill(signal);
-    const timer = setTimeout(() => child.kill('SIGKILL'), 10_000);
+    const timer = setTimeout(() => child.kill('SIGKILL'), 30_000);
     const [code] = await exit;
     clearTimeout(timer);
     return code;

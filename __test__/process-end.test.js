@@ -256,7 +256,7 @@ onLinux('a child process that is started in the middle of transfers', () => {
       });
       far.resume();
       near.destroy();
-      await until(() => ended, 'the peer to see the end', 10_000);
+      await until(() => ended, 'the peer to see the end');
     } finally {
       child.kill();
     }

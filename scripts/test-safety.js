@@ -28,9 +28,16 @@ const CORE = ['test', '--lib', '--no-default-features'];
 /** The sanitizers are part of every toolchain, but only nightly admits to it. */
 const ASAN = { RUSTC_BOOTSTRAP: '1', RUSTFLAGS: '-Zsanitizer=address' };
 /** Where the addon's own memory goes through JS, through threads and through the end of an environment. */
-const FILES = ['model', 'abort', 'queued-response', 'order', 'headers', 'descriptors', 'wait-writable'].map(
-  (name) => `__test__/${name}`,
-);
+const FILES = [
+  'model',
+  'abort',
+  'slow-readers',
+  'queued-response',
+  'order',
+  'headers',
+  'descriptors',
+  'wait-writable',
+].map((name) => `__test__/${name}`);
 /** What valgrind's slow motion, or its kernel, which has no cachestat(2), would change. */
 const NOT_IN_VALGRIND = [
   'their_steps_are_the_crews_and_those_of_others_the_leaders',

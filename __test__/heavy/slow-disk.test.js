@@ -203,7 +203,7 @@ describeSlow('slow disks', () => {
         })();
       `;
       const under = ['/bin/sh', '-c', 'ulimit -n 64; exec "$0" "$@"'];
-      const { stdout, stderr } = await runInChild(program, { under, timeout: 10_000 });
+      const { stdout, stderr } = await runInChild(program, { under });
       expect(stderr).toBe('');
       expect(stdout).toBe('ABORT_ERR 0\nafter\n');
     });

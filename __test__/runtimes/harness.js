@@ -16,7 +16,7 @@ const runtime = process.versions.bun ? 'bun' : process.versions.deno ? 'deno' : 
 const runArgs = runtime === 'deno' ? ['run', '-A'] : [];
 
 /** A test that hangs has failed. Who emulates a processor gives it longer. */
-const LIMIT_MS = Number(process.env.RS_SENDFILE_TEST_LIMIT_MS ?? 15_000);
+const LIMIT_MS = Number(process.env.RS_SENDFILE_TEST_LIMIT_MS ?? 40_000);
 
 const tests = [];
 

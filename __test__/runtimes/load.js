@@ -20,7 +20,7 @@ const entry = JSON.stringify(path.join(root, 'index.js'));
 async function child(text, { env = {}, args = runArgs } = {}) {
   const file = tmpPath('program.cjs');
   fs.writeFileSync(file, text);
-  const options = { env: { ...process.env, ...env }, timeout: 10_000, killSignal: 'SIGKILL' };
+  const options = { env: { ...process.env, ...env }, timeout: 30_000, killSignal: 'SIGKILL' };
   try {
     return {
       code: 0,
