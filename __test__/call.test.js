@@ -361,9 +361,11 @@ describe.each(bothForms(rsSendfile))('%s, what it sends to', (_name, call) => {
       });
       receiver.bind(0, '127.0.0.1');
       await once(receiver, 'listening');
+      const sockets = () => [...openFds()].filter(([, what]) => what.startsWith('socket:'));
+      const before = new Set(sockets().map(([, what]) => what));
       sender.connect(receiver.address().port, '127.0.0.1');
       await once(sender, 'connect');
-      const out = Number([...openFds()].filter(([, what]) => what.startsWith('socket:')).at(-1)[0]);
+      const [[out]] = sockets().filter(([, what]) => !before.has(what));
       const message = once(receiver, 'message');
       expect(await call(out, fileOf(content), 0, 100)).toBe(100);
       expect((await message)[0].equals(content.subarray(0, 100))).toBe(true);
