@@ -128,13 +128,16 @@ function prepare(transfer, isPlain) {
  */
 function makeHead(transfer) {
   const { out } = transfer;
-  if (!(out instanceof http.ServerResponse) || /** @type {any} */ (out)._header) return true;
-  /** @type {any} */ (out)._implicitHeader();
-  if (isBodyless(out)) {
+  if (!(out instanceof http.ServerResponse)) return true;
+  const message = /** @type {any} */ (out);
+  if (message._header) return true;
+  message._implicitHeader();
+  if (message._hasBody === false) {
     transfer.promised = undefined;
     return false;
   }
-  if (isWhole(transfer)) return true;
+  transfer.isAll = isWhole(transfer);
+  if (transfer.isAll) return true;
   transfer.promised = promised(out);
   if (transfer.promised !== undefined) count(transfer);
   return true;

@@ -63,6 +63,8 @@ class Transfer {
     this.setLength = false;
     /** What its response has promised, as long as nobody counts its body. @type {number | undefined} */
     this.promised = undefined;
+    /** The head that has been made for it promises just its bytes. */
+    this.isAll = false;
     /** Its stream and its source have just been looked at. */
     this.vouched = false;
     this.begun = false;
@@ -261,7 +263,7 @@ class Transfer {
   /** All of it went out at once. Returns whether that is all that its response has promised, and nobody counts it. */
   isWholeBody() {
     if (this.promised === undefined) return false;
-    if (response.isWhole(this)) return true;
+    if (this.isAll || response.isWhole(this)) return true;
     response.watchOver(this);
     return false;
   }
