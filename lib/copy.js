@@ -20,6 +20,9 @@ const socketWrite = require('./socket-write');
 
 const CHUNK = 64 * 1024;
 
+/** What waits for this runs in the next microtask. */
+const next = Promise.resolve();
+
 /**
  * Refuses what is no stream.
  * @param {any} out
@@ -149,12 +152,8 @@ class Copier {
     this.writing = Promise.resolve();
     /** Bytes that have been or are being given to the stream. */
     this.handed = 0;
-    /** @type {(error: Error) => void} */
+    /** Ends what is being waited for. @type {(error: Error) => void} */
     this.wake = () => {};
-    this.interrupted = new Promise((_, reject) => {
-      this.wake = reject;
-    });
-    this.interrupted.catch(() => {});
     this.onClose = () => this.end(errors.prematureClose(this.out.errored ?? this.heard));
     /** @type {Error | undefined} */
     this.heard = undefined;
@@ -273,12 +272,19 @@ class Copier {
   }
 
   /**
+   * What this gives, unless the transfer ends before. One thing is waited for at a time. No race against a promise of the
+   * end: that would hold on to all it has raced against, and so to every chunk of the file.
    * @template T
    * @param {Promise<T>} promise
    * @returns {Promise<T>}
    */
   until(promise) {
-    return /** @type {Promise<T>} */ (Promise.race([promise, this.interrupted]));
+    return new Promise((resolve, reject) => {
+      promise.then(resolve, reject);
+      // What has come before the end counts.
+      this.wake = (error) => void next.then(() => reject(error));
+      if (this.error) this.wake(this.error);
+    });
   }
 
   /**
