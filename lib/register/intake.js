@@ -65,8 +65,11 @@ class Intake {
     this.ondata = null;
     /** The piece that is being sent. @type {Transfer | null} */
     this.job = null;
-    /** A `_read` is not over although its piece is: the response is dead, and the pipe has not heard of it yet. */
-    this.held = false;
+    /**
+     * A `_read` is not over although its piece is: the piece's response is dead, and the pipe has not heard of it yet.
+     * @type {any}
+     */
+    this.held = null;
     /** The stream's `bytesRead` is told by us. */
     this.shown = false;
     /** Bytes read or sent before the piece. */
@@ -261,14 +264,15 @@ class Intake {
     else this.finish(errors.prematureClose(this.stream.errored));
   }
 
-  isPiped() {
-    return this.stream._readableState.pipes.includes(this.dest);
+  /** @param {any} dest */
+  isPipedTo(dest) {
+    return this.stream._readableState.pipes.includes(dest);
   }
 
   /** It may be read for somebody else now. */
   onUnpipe() {
-    if (!this.held || this.isPiped()) return;
-    this.held = false;
+    if (!this.held || this.isPipedTo(this.held)) return;
+    this.held = null;
     process.nextTick(() => this.proceed());
   }
 
@@ -286,7 +290,9 @@ class Intake {
    * @param {() => void} readOn
    */
   failed(job, error, readOn) {
-    const { stream, dest } = this;
+    const { stream } = this;
+    // Its own response: the stream may have been piped into another one meanwhile.
+    const { out: dest } = job;
     this.count(job);
     // A file that was cut off has ended its connection, as a client does. To Node it would be no error of the stream, and
     // one that nobody listens for would end the process.
@@ -294,10 +300,11 @@ class Intake {
       error.code === 'ERR_STREAM_PREMATURE_CLOSE' ||
       (error.code === 'ERR_SENDFILE_TRUNCATED' && isDead(dest))
     ) {
-      this.finish(error);
+      const isWanted = stream._readableState.pipes.some((/** @type {any} */ other) => other !== dest);
+      if (!isWanted) this.finish(error);
       // What is read now would be written to a response that is about to close: its pipe hears of that first.
-      this.held = this.isPiped();
-      if (!this.held) this.proceed();
+      if (this.isPipedTo(dest)) this.held = dest;
+      else this.proceed();
     } else if (dest.destroyed || socketOf(dest)?.destroyed) {
       this.finish(error);
       if (stream.autoClose) stream.destroy(error);
