@@ -106,12 +106,13 @@ function prepare(transfer, isPlain) {
   if (bodyless) return true;
   const length = transfer.setLength ? bytes : promised(out);
   if (length === undefined) return false;
-  if (!isPlain && !plain.isPlain(out)) {
+  if (!isPlain && !(plain.isPlain(out) && isCounting(out))) {
     // What others write cannot be counted here; what we write can.
     const sum = (out[kCounted] ?? 0) + Math.max(bytes, 0);
     if (!(sum <= length)) throw errors.lengthMismatch(sum, length);
     out[kCounted] = sum;
-    // How much of it comes to the socket can.
+    transfer.counted = Math.max(bytes, 0);
+    // How much of it comes to the socket can, as a rule.
     if (out instanceof http.OutgoingMessage) watch(out);
     return false;
   }
@@ -141,6 +142,15 @@ function makeHead(transfer) {
   transfer.promised = promised(out);
   if (transfer.promised !== undefined) count(transfer);
   return true;
+}
+
+/**
+ * The socket under a message counts what it is given. A Duplex that a server was handed for a connection does not.
+ * @param {any} out
+ */
+function isCounting(out) {
+  const socket = plain.socketOf(out);
+  return !socket || socket.bytesWritten !== undefined;
 }
 
 /**
@@ -189,7 +199,8 @@ function isStill(out, length) {
  * Takes back what was set for a transfer that has not begun: the message is its owner's again.
  * @param {Transfer} transfer
  */
-function forget({ out, setLength }) {
+function forget({ out, setLength, counted }) {
+  if (counted > 0) out[kCounted] -= counted;
   if (!setLength || out.headersSent) return;
   const { _removedContLen } = out;
   out.removeHeader('Content-Length');
@@ -291,7 +302,8 @@ class Ledger {
     const length = this.promised();
     if (length === undefined || isBodyless(out)) return;
     // Where nobody can tell whether the promise was kept, the connection is not trusted with another response.
-    if (this.bodyBytes() === length) return;
+    const bytes = isCounting(out) ? this.bodyBytes() : out[kCounted];
+    if (bytes === length) return;
     if (out instanceof http.ClientRequest) out.shouldKeepAlive = false;
     else out._last = true;
   }

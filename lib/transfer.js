@@ -63,6 +63,8 @@ class Transfer {
     this.setLength = false;
     /** What its response has promised, as long as nobody counts its body. @type {number | undefined} */
     this.promised = undefined;
+    /** Bytes of it that were counted for a message whose other bytes nobody can count. */
+    this.counted = 0;
     /** The head that has been made for it promises just its bytes. */
     this.isAll = false;
     /** Its stream and its source have just been looked at. */
