@@ -50,6 +50,8 @@ class Batch {
     this.entries = entries;
     this.done = done;
     this.place = 0;
+    /** The entries before this one are Node's. */
+    this.left = 0;
     /** @type {Flight | null} */
     this.flight = null;
     /** The error that ends the transfer in flight. @type {(Error & { code: string }) | null} */
@@ -123,6 +125,7 @@ class Batch {
       this.place = to;
       this.run();
     };
+    this.left = to;
     if (to - from === 1) {
       plain.write.call(this.socket, this.entries[from].chunk, this.entries[from].encoding, done);
     } else {
@@ -293,6 +296,7 @@ class Batch {
       ...this.entries.slice(flight.marker + 1),
     ];
     this.place = 0;
+    this.left = 0;
     this.run();
   }
 
@@ -462,6 +466,18 @@ class Batch {
   /** Bytes out that nobody has counted yet. */
   moving() {
     return this.flight && this.flight.id > 0 ? this.flight.now() : 0;
+  }
+
+  /** Bytes of it that count as written and are in no other count yet. */
+  taken() {
+    const { entries, flight } = this;
+    let bytes = flight && flight.id > 0 ? flight.own(flight.now()) : 0;
+    // What travels with a piece that is copied is Node's, as it goes.
+    for (let i = Math.max(this.place, flight?.rest ? flight.next : this.left); i < entries.length; i++) {
+      const { chunk, encoding } = entries[i];
+      if (!chunk[kPiece]) bytes += byteLength(chunk, encoding);
+    }
+    return bytes;
   }
 
   /** Milliseconds since the last byte of what is in flight. */

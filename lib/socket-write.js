@@ -34,7 +34,7 @@ const BYTES_WRITTEN = {
   /** @this {any} */
   get() {
     const channel = /** @type {Channel} */ (this[kChannel]);
-    return plain.bytesWritten.call(this) + channel.bypassed + channel.moving();
+    return plain.bytesWritten.call(this) + channel.bypassed + channel.taken() - channel.queued();
   },
 };
 
@@ -161,6 +161,19 @@ class Channel {
   /** Bytes that a running transfer has put out and nobody has counted yet. */
   moving() {
     return this.batch?.moving() ?? 0;
+  }
+
+  /** Bytes of chunks that have been taken out of the queue, as Node counts them: a piece's as they leave. */
+  taken() {
+    return this.batch?.taken() ?? 0;
+  }
+
+  /** Bytes of markers in the queue, which Node takes for written: none of them has left. */
+  queued() {
+    if (this.pending.length === 0) return 0;
+    let bytes = 0;
+    for (const { chunk } of this.socket.writableBuffer ?? []) if (chunk[kPiece]) bytes += chunk.length;
+    return bytes;
   }
 
   /** @param {Transfer} transfer */
