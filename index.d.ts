@@ -15,17 +15,20 @@
  * | fd closed, negative, or open the wrong way | `EBADF` | `EBADF` |
  * | directory as a source | `EINVAL` (as the kernel has it) | `EISDIR` |
  * | FIFO or device as a path | - | `EINVAL`, without waiting for it |
- * | FIFO or socket as a source fd | `ESPIPE`, or `EINVAL` without an offset | copied until its end |
+ * | FIFO or socket as a source fd | `ESPIPE`, or `EINVAL` without an offset | copied until its end (1) |
  * | missing path | - | `ENOENT`, `ENOTDIR` |
- * | offset past the end | 0 | 0; with a length, to a response: `ERR_SENDFILE_TRUNCATED` |
+ * | offset past the end | 0 (or `EOVERFLOW`, `EINVAL`, as the kernel has it) | 0; with a length, to a response: `ERR_SENDFILE_TRUNCATED` |
  * | destroyed socket or response | `EBADF` | `ERR_STREAM_PREMATURE_CLOSE` |
  * | ended socket or response | `EPIPE` | `ERR_STREAM_WRITE_AFTER_END` |
  * | headers already sent without a length | - | the body is chunked |
  * | Content-Length less than what comes | - | `ERR_HTTP_CONTENT_LENGTH_MISMATCH`, nothing sent |
  * | Content-Length that is no row of digits, or two of them | - | `ERR_HTTP_CONTENT_LENGTH_MISMATCH`, nothing sent |
  * | Content-Length more than what comes | - | sent; once the response has ended short, its connection is closed |
- * | a second transfer on the same stream | - | queues up |
+ * | a second transfer on the same stream | - | queues up; a response needs a length of its own, or chunks: see below |
  * | signal already aborted | - | `ABORT_ERR`, nothing sent |
+ *
+ * (1) Where it is blocking. A non-blocking one, as those of Node's own sockets and child processes are, is `EAGAIN` as soon
+ * as it is empty for the moment: `pipe` those. An offset is `ESPIPE`.
  */
 
 import type { FileHandle } from 'node:fs/promises';
@@ -58,7 +61,9 @@ export type Output = Socket | ServerResponse | ClientRequest | Writable;
 /**
  * A file: an open fd, a `FileHandle`, or a path.
  *
- * An fd or a FileHandle may be closed as soon as the call has returned: the transfer has a descriptor of its own.
+ * An fd or a FileHandle may be closed as soon as the call has returned: the transfer has a descriptor of its own. Not so
+ * without a binary where there is neither `/proc/self/fd` nor `/dev/fd`, as on Windows: there it stays open until the
+ * transfer has settled.
  */
 export type Source = number | FileHandle | string | Buffer | URL;
 
@@ -70,7 +75,10 @@ export interface TransferOptions {
    * is `ERR_SENDFILE_TRUNCATED`; to any other stream the range is cut to the file.
    */
   length?: Length;
-  /** Bytes to send before the file: part of the body, and of the result. Default: none. */
+  /**
+   * Bytes to send before the file: part of the body, and of the result. Default: none. Not copied, and so to be left
+   * alone until the transfer has settled; `trailers` as well.
+   */
   headers?: Bytes;
   /** Bytes to send after the file: part of the body, and of the result. Default: none. */
   trailers?: Bytes;
@@ -128,7 +136,9 @@ export interface TransferError extends Error {
  *     await transfer(res, 'report.pdf');
  *     res.end();
  *   } catch (error) {
- *     if (!res.headersSent) next(error);
+ *     if (error.code === 'ERR_STREAM_PREMATURE_CLOSE') return; // the client has left
+ *     if (res.headersSent) res.destroy();
+ *     else next(error);
  *   }
  * });
  * ```
@@ -138,6 +148,8 @@ export interface TransferError extends Error {
  *
  * A response gets a `Content-Length` if it has neither that nor a `Transfer-Encoding`. It gets no body where Node itself
  * drops what is written, and 0 bytes are sent: the answer to a request that came as HEAD, and a head of 1xx, 204 or 304.
+ * So several transfers into one response want its `Content-Length`, or `Transfer-Encoding: chunked`, set before the first.
+ *
  * An fd has its place in the queue of a plain socket or response before this returns, whoever moves
  * its bytes; a path only in a later microtask; and to any other stream chunks are written one by one. So await it before
  * you write or end.
@@ -154,9 +166,10 @@ export function transfer(out: Output, file: Source, options?: TransferOptions): 
  * Both fds may be closed as soon as this has returned. On a non-blocking `outFd`, as every socket of Node is, it sends
  * what fits, and `EAGAIN` means that nothing does: see {@link waitWritable}.
  *
- * @param outFd a socket; on Linux also a pipe, a file or a device
+ * @param outFd a socket; on Linux also a pipe, a device, or a file that is not open for appending (`EINVAL`)
  * @param inFd a regular file
- * @param offset where to start in the file, in bytes
+ * @param offset where to start in the file, in bytes; calls that are under way at the same time must not share the file's
+ *   own position (`null`): they may send the same bytes
  * @param nbytes how many bytes of it; the kernel may send fewer, on Linux 2,147,479,552 at most
  * @param headers bytes to send before the file
  * @param trailers bytes to send after it, once all of it is out

@@ -14,7 +14,7 @@ import type { Stream } from 'node:stream';
  * const send = require('rs-sendfile/send');
  *
  * http.createServer((req, res) => {
- *   send(req, new URL(req.url, 'http://localhost').pathname, { root: 'public' }).pipe(res);
+ *   send(req, req.url.split('?')[0], { root: 'public' }).pipe(res);
  * });
  * ```
  *

@@ -2,13 +2,17 @@
 
 /** What holds in an installation without a binary: everything but the call. */
 
+const { createHash } = require('node:crypto');
+const fs = require('node:fs');
 const os = require('node:os');
 const { pattern, runInChild, tmpFile } = require('./helpers');
 const { disguised, tree } = require('./trees');
 
 const bytes = pattern(300_000, 7);
 const file = tmpFile(bytes);
-const hash = require('node:crypto').createHash('sha1').update(bytes).digest('hex');
+const empty = tmpFile('');
+const sha1 = (text) => createHash('sha1').update(text).digest('hex');
+const hash = sha1(bytes);
 
 /** As on Windows, where there never is a binary; and where it is missing. */
 describe.each([
@@ -90,6 +94,34 @@ describe.each([
     const answer = await run(`
       return served(async (req, res) => { await s.transfer(res, file); res.end(); });`);
     expect(answer).toEqual([hash, String(bytes.length)]);
+  });
+
+  test('an fd that is closed after the call, and its number taken by another file: its own bytes are sent', async () => {
+    const answer = await run(`
+      return served(async (req, res) => {
+        const fd = fs.openSync(file);
+        const sending = s.transfer(res, fd);
+        fs.closeSync(fd);
+        const taken = fs.openSync(process.execPath);
+        if (taken !== fd) throw new Error('another number');
+        await sending;
+        fs.closeSync(taken);
+        res.end();
+      });`);
+    expect(answer).toEqual([hash, String(bytes.length)]);
+  });
+
+  test('a file without a size is sent, and an empty one is empty', async () => {
+    const answer = await run(`
+      const all = [];
+      for (const path of ['/proc/version', ${JSON.stringify(empty)}])
+        all.push(await served(async (req, res) => { await s.transfer(res, path); res.end(); }));
+      return all;`);
+    // Chunked, and with a length.
+    expect(answer).toEqual([
+      [sha1(fs.readFileSync('/proc/version')), null],
+      [sha1(''), '0'],
+    ]);
   });
 
   test("method 'sendfile' is ENOTSUP", async () => {

@@ -49,7 +49,7 @@ function isFileHandle(value) {
  * @returns {number}
  */
 function inFd(value) {
-  if (isFileHandle(value)) return /** @type {{ fd: number }} */ (value).fd;
+  if (isFileHandle(value)) return fd(/** @type {{ fd: number }} */ (value).fd, 'inFd.fd');
   if (typeof value !== 'number') {
     throw errors.invalidArgType('inFd', 'of type number or an instance of FileHandle', value);
   }
@@ -85,7 +85,8 @@ function whole(value, name) {
  */
 function bytes(value, name) {
   if (value == null) return NOTHING;
-  if (Array.isArray(value)) return value.map((part, index) => chunk(part, `${name}[${index}]`));
+  // Holes are no bytes either, and a subclass's `map` makes what it likes.
+  if (Array.isArray(value)) return Array.from(value, (part, index) => chunk(part, `${name}[${index}]`));
   return [chunk(value, name)];
 }
 
@@ -144,7 +145,8 @@ function signal(value) {
     given === null ||
     typeof given !== 'object' ||
     typeof given.aborted !== 'boolean' ||
-    !given.addEventListener
+    typeof given.addEventListener !== 'function' ||
+    typeof given.removeEventListener !== 'function'
   ) {
     throw errors.invalidArgType('options.signal', 'an instance of AbortSignal', value);
   }
@@ -235,7 +237,7 @@ function place(value, name) {
  */
 function source(value) {
   if (typeof value === 'number') return { fd: fd(value, 'file') };
-  if (isFileHandle(value)) return { fd: /** @type {{ fd: number }} */ (value).fd };
+  if (isFileHandle(value)) return { fd: fd(/** @type {{ fd: number }} */ (value).fd, 'file.fd') };
   if (typeof value === 'string') return path(value, null);
   if (types.isUint8Array(value)) {
     const copy = Buffer.from(value);

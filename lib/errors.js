@@ -25,12 +25,13 @@ const osNames = new Map(Object.entries(numbers).map(([name, number]) => [-number
  * @returns {E & { code: string }}
  */
 function coded(error, code, properties) {
-  // Node shows the code in the stack and keeps it out of the name.
+  // Node shows the code in the stack and keeps it out of the name. Defined, not set: a prototype may be frozen.
   const { name } = error;
-  error.name = `${name} [${code}]`;
+  const called = (/** @type {string} */ value) =>
+    Object.defineProperty(error, 'name', { value, enumerable: false, writable: true, configurable: true });
+  called(`${name} [${code}]`);
   error.stack; // formatted now, while the name has the code
-  error.name = name;
-  Object.defineProperty(error, 'name', { enumerable: false });
+  called(name);
   return Object.assign(error, { code }, properties);
 }
 

@@ -124,6 +124,8 @@ function lent(fd) {
   if (fd < 0) throw errors.systemError(errors.errnoOf('EBADF'), 'sendfile');
   const stat = fs.fstatSync(fd);
   if (stat.isDirectory()) throw errors.systemError(errors.errnoOf('EISDIR'), 'sendfile');
+  const own = stat.isFile() ? reopened(fd, stat) : -1;
+  if (own >= 0) return new Opened(0, own, stat.size > 0 ? stat.size : -1);
   return {
     id: 0,
     fd,
@@ -133,6 +135,30 @@ function lent(fd) {
     released() {},
     read: (length, place, done) => readByFs(fd, length, place, done),
   };
+}
+
+/** Where systems let a process open its own descriptors once more. */
+const DESCRIPTORS = ['/proc/self/fd/', '/dev/fd/'];
+
+/**
+ * A descriptor of our own for the same file, since the number may be anybody's once its owner has closed it.
+ * @param {number} fd
+ * @param {fs.Stats} stat
+ * @returns {number} -1: none to be had
+ */
+function reopened(fd, { dev, ino }) {
+  for (const place of DESCRIPTORS) {
+    let own = -1;
+    try {
+      own = fs.openSync(place + fd, 'r');
+      const stat = fs.fstatSync(own);
+      if (stat.dev === dev && stat.ino === ino) return own;
+      fs.closeSync(own);
+    } catch {
+      if (own >= 0) fs.closeSync(own);
+    }
+  }
+  return -1;
 }
 
 /**
@@ -232,12 +258,26 @@ function openByFs(path, done) {
         close();
         return wanted && done(refusal);
       }
-      done(null, ours(fd, stat.size));
+      sizeOf(fd, stat, (size) => {
+        if (wanted) done(null, ours(fd, size));
+        else close();
+      });
     });
   });
   return () => {
     wanted = false;
   };
+}
+
+/**
+ * A size of 0 may say nothing: files of /proc have it, and bytes all the same.
+ * @param {number} fd
+ * @param {fs.Stats} stat
+ * @param {(size: number) => void} done -1: the size says nothing
+ */
+function sizeOf(fd, { size }, done) {
+  if (size > 0) return done(size);
+  fs.read(fd, Buffer.alloc(1), 0, 1, 0, (error, bytes) => done(error || bytes > 0 ? -1 : 0));
 }
 
 /**

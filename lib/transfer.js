@@ -423,7 +423,7 @@ function transfer(out, file, options) {
     copy.check(out);
     const checked = args.transfer(options);
     const source = args.source(file);
-    if (checked.signal?.aborted) throw Object.assign(errors.aborted(checked.signal), { bytesSent: 0 });
+    if (checked.signal?.aborted) throw errors.aborted(checked.signal);
     const job = new Transfer(out, checked);
     promise = job.promise();
     if (diagnostics.isWanted()) {
@@ -433,6 +433,8 @@ function transfer(out, file, options) {
     }
     job.start(source);
   } catch (error) {
+    // What an argument's own getter has thrown may be anything.
+    if (Object.isExtensible(error)) Object.assign(/** @type {Error} */ (error), { bytesSent: 0 });
     return Promise.reject(error);
   }
   return promise;
