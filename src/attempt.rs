@@ -115,7 +115,8 @@ fn plan<K: Kernel>(kernel: &K, request: &Request<'_>, framed: bool) -> Result<Pl
         _ => None,
     };
     let offset = request.offset.or(position);
-    let mut nbytes = request.nbytes.unwrap_or(u64::MAX);
+    let wanted = request.nbytes.unwrap_or(u64::MAX);
+    let mut nbytes = wanted;
     if !request.sized && (framed || nbytes == 0) {
         // Whatever is wrong has to be found before the headers are out.
         kernel.check_modes(request.out, request.input)?;
@@ -135,7 +136,9 @@ fn plan<K: Kernel>(kernel: &K, request: &Request<'_>, framed: bool) -> Result<Pl
             kernel.position(request.input)?;
         }
     }
-    Ok(Plan { offset, nbytes: nbytes.min(K::MAX), whole: nbytes <= K::MAX, position })
+    // Whoever vouches for the file's length wants all of it before the trailers, and not what is left of it.
+    let whole = nbytes <= K::MAX && (nbytes == wanted || !request.sized);
+    Ok(Plan { offset, nbytes: nbytes.min(K::MAX), whole, position })
 }
 
 fn in_three_steps<K: Kernel>(
@@ -158,7 +161,7 @@ fn in_three_steps<K: Kernel>(
         }
     }
     // The file is at its end, or all that was wanted of it is out.
-    let mut ended = plan.nbytes == 0;
+    let mut ended = plan.nbytes == 0 && plan.whole;
     if plan.nbytes > 0 {
         let outcome = persist(|| {
             kernel.sendfile(&Call {

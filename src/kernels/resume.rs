@@ -17,6 +17,7 @@ super::on_every_kernel! {
     whatever_happens_a_transfer_knows_what_arrived,
     more_buffers_than_one_call_takes_arrive_in_order,
     a_transfer_to_a_pipe_arrives_by_one_way_or_the_other,
+    nothing_stands_in_the_place_of_bytes_that_a_file_has_lost,
 }
 // A kernel that knows no sendfile still has transfers.
 super::on! { unsupported Nothing
@@ -172,4 +173,17 @@ fn a_transfer_to_a_pipe_arrives_by_one_way_or_the_other<S: Subject>() {
     let mut got = Vec::new();
     reader.read_to_end(&mut got).unwrap();
     assert_same(&got, &[&b"head"[..], &bytes, b"tail"].concat());
+}
+
+fn nothing_stands_in_the_place_of_bytes_that_a_file_has_lost<S: Subject>() {
+    for (head, there) in [(&b"head"[..], 2000), (b"", 2000), (b"head", 10), (b"", 0)] {
+        // 3000 bytes are promised.
+        let bytes = pattern(there, 4);
+        let rig = Rig::<S>::new(&bytes);
+        let mut transfer =
+            Transfer::new(&rig.out, &rig.input, 0, 3000, Method::Auto).framed(head.into(), (*b"TAIL").into());
+        let step = transfer.step(&rig.kernel, u64::MAX);
+        assert_same(&rig.received(), &[head, &bytes[..]].concat());
+        assert_eq!((step, transfer.sent()), (Step::Truncated, (head.len() + there) as u64));
+    }
 }
