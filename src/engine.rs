@@ -196,13 +196,16 @@ impl Engine {
     }
 
     /// Ends all jobs of one owner. Their sink must not be used again after this.
-    pub fn abandon(&self, owner: u64) {
+    pub fn abandon(self: &Arc<Self>, owner: u64) {
         let ids: Vec<usize> =
             self.jobs().values().filter(|job| job.owner == owner).map(|job| job.id).collect();
         for id in ids {
             self.cancel(id, false);
             // A file that nobody will fetch.
-            drop(self.opened(id));
+            match self.opened(id) {
+                Some(Source { fd, local: false, .. }) => self.close(Arc::new(fd)),
+                local => drop(local),
+            }
         }
     }
 
@@ -263,15 +266,20 @@ impl Engine {
                     }
                     self.after(job, transfer, step);
                 }
-                None => {
-                    // Without a crew the leaders wait for the disk themselves.
-                    if let Err(work) = self.hand_over(job, Work::Transfer(transfer)) {
-                        self.labour(job, work);
-                    }
-                }
+                None => self.pass_on(job, Work::Transfer(transfer)),
             },
             work => self.finish(job, work, End::Done),
         });
+    }
+
+    /// A leader has met a step that might wait for a disk.
+    fn pass_on(self: &Arc<Self>, job: &Arc<Job>, work: Work) {
+        match self.hand_over(job, work) {
+            Ok(()) => {}
+            Err(work) if job.is_cancelled() => self.finish(job, work, End::Cancelled),
+            // Without a crew the leaders wait for the disk themselves.
+            Err(work) => self.labour(job, work),
+        }
     }
 
     /// What a thread of the crew does with one job.

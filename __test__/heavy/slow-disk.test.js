@@ -169,6 +169,27 @@ describeSlow('slow disks', () => {
       await handle.close();
     });
 
+    test('does not keep a worker that ends while a file is being sent whose closing waits', async () => {
+      const { file } = fresh({ flush: HANG, read: 0, size: 8 << 20 });
+      const { Worker } = require('node:worker_threads');
+      const worker = new Worker(
+        `
+        const net = require('node:net');
+        const { transfer } = require(${JSON.stringify(require.resolve('../..'))});
+        const { parentPort } = require('node:worker_threads');
+        const server = net.createServer((socket) => socket.pause()).listen(0, '127.0.0.1', () => {
+          const socket = net.connect(server.address().port, '127.0.0.1', () => {
+            transfer(socket, ${JSON.stringify(file)}, { onProgress: () => parentPort.postMessage('under way') });
+          });
+        });`,
+        { eval: true },
+      );
+      await new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
+      const began = performance.now();
+      await worker.terminate();
+      expect(performance.now() - began).toBeLessThan(HANG - 300);
+    });
+
     test('does not keep a transfer whose peer has left', async () => {
       const { near, handle, sending, began } = await waiting();
       near.destroy();

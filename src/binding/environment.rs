@@ -13,6 +13,7 @@ use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi::{Env, Result, Status};
 
 use super::args::{answer, number};
+use super::source::forget;
 use crate::engine::{End, Engine, Report, Sink};
 use crate::sys::open::Source;
 
@@ -127,10 +128,15 @@ impl Environment {
         // Added after the channel, so it runs before the channel's own end.
         env.add_env_cleanup_hook(Arc::clone(&sink), move |sink| {
             drop(sink.with(Option::take));
+            // In this order: a job's file is not closed here, since it is kept here.
             if let Ok(engine) = engine() {
                 engine.abandon(owner);
             }
-            drop(HERE.take());
+            if let Some(mut environment) = HERE.take() {
+                for id in environment.sources.keys().copied().collect::<Vec<_>>() {
+                    forget(&mut environment, id);
+                }
+            }
         })?;
         Ok(Self { owner, sink, callbacks: HashMap::new(), sources: HashMap::new(), next_source: 1 })
     }
