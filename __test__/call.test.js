@@ -640,6 +640,37 @@ onLinux('SIGPIPE', () => {
     });
   });
 
+  test('does not end it by a call that was waiting when it became deadly', async () => {
+    const text = `
+      const fs = require('node:fs');
+      const { openFifo, tmpFile, until } = require('./__test__/helpers.js');
+      const { sendfile } = require('.');
+      (async () => {
+        const { path, fd } = openFifo();
+        const reader = fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
+        const writer = fs.openSync(path, fs.constants.O_WRONLY);
+        fs.closeSync(fd);
+        const input = fs.openSync(tmpFile(1 << 20));
+        // More than a pipe takes: it waits for the reader.
+        const sending = sendfile(writer, input, 0, 1 << 20).catch(({ code }) => code);
+        await until(() => {
+          try {
+            return fs.readSync(reader, Buffer.alloc(1)) === 1;
+          } catch {
+            return false;
+          }
+        }, 'its first byte');
+        const noop = () => {};
+        process.on('SIGPIPE', noop);
+        process.off('SIGPIPE', noop);
+        fs.closeSync(reader);
+        console.log(typeof (await sending));
+      })();`;
+    const { code, signal, stderr, stdout } = await runInChild(text);
+    expect({ code, signal, stderr }).toEqual({ code: 0, signal: null, stderr: '' });
+    expect(stdout).toMatch(/^(number|string)\n$/);
+  });
+
   test('does not end it when headers go to a pipe without a reader', async () => {
     const text = `
       const { path, fd } = require('./__test__/helpers.js').openFifo();

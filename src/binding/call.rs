@@ -9,7 +9,7 @@ use napi_derive::napi;
 use super::args::{answer, borrow, whole};
 use crate::attempt::{attempt, Request};
 use crate::sys::posix::{check_open, duplicate};
-use crate::sys::Native;
+use crate::sys::{signal, Native};
 
 /// One attempt, now, on the caller's thread.
 #[napi(catch_unwind)]
@@ -73,7 +73,8 @@ impl Task for Attempt {
                 flags: owned.flags,
                 sized: false,
             };
-            attempt(&Native, &request).result()
+            // It may wait, and whoever lets SIGPIPE kill meanwhile does not mean this call.
+            signal::guarded(|| attempt(&Native, &request)).result()
         })))
     }
 
