@@ -35,7 +35,7 @@ pub fn read_now(file: BorrowedFd<'_>, buffer: &mut [u8], offset: u64) -> Option<
     imp::read_now(file, buffer, offset).ok()
 }
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(target_os = "linux")]
 mod imp {
     use std::os::fd::{AsRawFd, BorrowedFd};
     use std::sync::LazyLock;
@@ -132,7 +132,8 @@ mod imp {
     }
 }
 
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
+/// Android among them: what its filter of system calls does not know, such as cachestat(2), ends the process.
+#[cfg(not(target_os = "linux"))]
 mod imp {
     use std::os::fd::BorrowedFd;
 

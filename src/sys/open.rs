@@ -82,10 +82,12 @@ fn source_of(fd: OwnedFd) -> Result<Source, i32> {
 /// `EBADF` for one that is closed or not readable, `EISDIR` for a directory, `EMFILE`.
 pub fn adopt(fd: BorrowedFd<'_>) -> Result<Source, i32> {
     posix::check_readable(fd)?;
-    let Known { status, deviceless, mount } = imp::status_cached(fd)?;
+    let Known { status, deviceless, blockless, mount } = imp::status_cached(fd)?;
+    // Files of /proc say 0 bytes, those of /sys a page, in no blocks; so may a file that is all holes.
+    let is_made_up = deviceless && (status.size == 0 || (blockless && !is_known_local(mount)));
     let size = match status.kind {
         Kind::Directory => return Err(libc::EISDIR),
-        Kind::Regular => (status.size > 0 || !deviceless).then_some(status.size),
+        Kind::Regular => (!is_made_up).then_some(status.size),
         Kind::Other => None,
     };
     Ok(Source { fd: posix::duplicate(fd)?, size, local: is_known_local(mount), rooted: false })
@@ -117,6 +119,8 @@ struct Known {
     status: Status,
     /// Its file system has no device of its own: so it is with /proc and /sys, among others.
     deviceless: bool,
+    /// Nothing of it is stored anywhere.
+    blockless: bool,
     mount: Option<Mount>,
 }
 
@@ -138,7 +142,7 @@ fn owned(fd: libc::c_int) -> Result<OwnedFd, i32> {
 
 /// Where a file system's bytes come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(any(target_os = "linux", target_os = "android")), allow(dead_code))] // nobody else can tell
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))] // nobody else can tell
 enum Place {
     /// Memory or a disk of this machine.
     Local,
@@ -148,7 +152,7 @@ enum Place {
     Foreign,
 }
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(target_os = "linux")]
 mod imp {
     use std::ffi::CStr;
     use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
@@ -225,7 +229,7 @@ mod imp {
         resolve(path, libc::O_PATH | libc::O_CLOEXEC, RESOLVE_CACHED)
     }
 
-    /// What openat2(2) reads. libc has it and the numbers below, but not on Android.
+    /// What openat2(2) reads.
     #[repr(C)]
     struct How {
         flags: u64,
@@ -254,7 +258,7 @@ mod imp {
     pub fn status_cached(fd: BorrowedFd<'_>) -> Result<Known, i32> {
         match status_at(fd.as_raw_fd(), c"", libc::AT_EMPTY_PATH) {
             Err(libc::ENOSYS | libc::EPERM) => {
-                Ok(Known { status: posix::status(fd)?, deviceless: true, mount: None })
+                Ok(Known { status: posix::status(fd)?, deviceless: true, blockless: false, mount: None })
             }
             known => known,
         }
@@ -272,7 +276,7 @@ mod imp {
                 at,
                 path.as_ptr(),
                 flags | libc::AT_STATX_DONT_SYNC,
-                libc::STATX_TYPE | libc::STATX_SIZE | MOUNT | MOUNT_UNIQUE,
+                libc::STATX_TYPE | libc::STATX_SIZE | libc::STATX_BLOCKS | MOUNT | MOUNT_UNIQUE,
                 &raw mut stat,
             )
         };
@@ -284,12 +288,14 @@ mod imp {
         Ok(Known {
             status: Status { size: stat.stx_size, kind },
             deviceless: stat.stx_dev_major == 0,
+            blockless: stat.stx_blocks == 0,
             mount: (stat.stx_mask & (MOUNT | MOUNT_UNIQUE) != 0).then_some(mount),
         })
     }
 }
 
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
+/// Android among them: what its filter of system calls does not know, such as openat2(2), ends the process.
+#[cfg(not(target_os = "linux"))]
 mod imp {
     use std::ffi::CStr;
     use std::os::fd::{BorrowedFd, OwnedFd};
@@ -319,7 +325,9 @@ mod imp {
     }
 
     pub fn status_cached(fd: BorrowedFd<'_>) -> Result<Known, i32> {
-        Ok(Known { status: posix::status(fd)?, deviceless: false, mount: None })
+        // Android's kernel is Linux: it has a /proc.
+        let deviceless = cfg!(target_os = "android");
+        Ok(Known { status: posix::status(fd)?, deviceless, blockless: false, mount: None })
     }
 }
 
