@@ -119,9 +119,8 @@ export interface TransferError extends Error {
    */
   code: string;
   /**
-   * Bytes of this transfer that are out: headers, file and trailers. Where they go through a stream's own `write`, those
-   * that it has called back for. Never less than what has left; by JS, as much as 64 KiB more if the socket was
-   * destroyed under it.
+   * Bytes of this transfer that are out: headers, file and trailers, and never less than what has left. Copied in JS,
+   * those that the stream's own `write` has called back for: one write more or less, if the stream broke under it.
    */
   bytesSent: number;
 }

@@ -302,7 +302,9 @@ class Copier {
         out.write(chunk, (/** @type {Error | null | undefined} */ error) => {
           if (error) return reject(errors.prematureClose(error));
           count();
-          resolve();
+          // Node 20 calls what was under way back as done when a socket is destroyed.
+          if (out.destroyed || plain.socketOf(out)?.destroyed) reject(errors.prematureClose(out.errored));
+          else resolve();
         });
         return;
       }

@@ -9,7 +9,7 @@ const http = require('node:http');
 const errors = require('./errors');
 const { byteLength } = require('./piece');
 const plain = require('./plain');
-const { channelOf } = require('./socket-write');
+const { bodyStartOf, channelOf } = require('./socket-write');
 
 /** @typedef {import('./transfer').Transfer} Transfer */
 
@@ -257,8 +257,7 @@ class Ledger {
       this.bodyAt = now - inQueue;
       return;
     }
-    const channel = channelOf(socket);
-    if (channel && channel.response === out) this.bodyAt = channel.bodyStart;
+    if (channelOf(socket)) this.bodyAt = bodyStartOf(out);
   }
 
   /**

@@ -10,8 +10,10 @@ const { bufferOf, fileRange, joined } = require('./flight');
 const { isLast } = require('./piece');
 const plain = require('./plain');
 
-/** Bytes per read. */
+/** Bytes per read, and of headers and trailers per write. */
 const CHUNK = 64 * 1024;
+/** A head leaves with the first chunk of its file, in one write. */
+const RIDERS = 64 * 1024;
 
 class Rest {
   /**
@@ -77,9 +79,15 @@ class Rest {
   /**
    * @param {Uint8Array | undefined} bytes
    * @param {() => void} then
+   * @returns {void}
    */
   write(bytes, then) {
     if (!bytes?.length) return then();
+    // No more at a time than of the file: what becomes of a write that fails nobody can tell.
+    if (bytes.length > CHUNK + RIDERS) {
+      const rest = bytes.subarray(CHUNK);
+      return this.write(bytes.subarray(0, CHUNK), () => this.write(rest, then));
+    }
     const { batch, flight, transfer } = this;
     this.writing = bytes.length;
     // Other writers' bytes come first.
@@ -89,6 +97,8 @@ class Rest {
       if (error) return batch.closed(transfer, error);
       this.count(bytes.length);
       this.writing = 0;
+      // Node 20 calls what was under way back as done when a socket is destroyed; its 'close' comes next.
+      if (batch.socket.destroyed) return;
       if (batch.stopping) batch.restStopped(flight);
       else then();
     });

@@ -28,6 +28,15 @@ const plain = require('./plain');
 /** A socket's channel. */
 const kChannel = Symbol('rs-sendfile channel');
 
+/**
+ * What is known of a message, as properties of its own: an idle connection must not hold on to the last one.
+ *
+ * Where its body began in the socket's bytes, once its head has come by.
+ */
+const kBodyStart = Symbol('rs-sendfile body');
+/** It has had all of its body at once, and nobody counts its bytes. */
+const kWhole = Symbol('rs-sendfile whole');
+
 /** One for all sockets: V8 keeps an object's shape, with its accessors, until the next collection of old garbage. */
 const BYTES_WRITTEN = {
   configurable: true,
@@ -56,11 +65,6 @@ class Channel {
     this.passed = socket._handle?.bytesWritten ?? 0;
     /** Bytes that went out past Node's handle. */
     this.bypassed = 0;
-    /** The response whose head has come by, and where its body began. */
-    this.response = null;
-    this.bodyStart = 0;
-    /** The response that has had all of its body at once, and whose bytes nobody counts. @type {any} */
-    this.whole = null;
     this.onClose = this.onClose.bind(this);
     socket.on('close', this.onClose);
     const write = define(
@@ -93,17 +97,16 @@ class Channel {
    */
   pass(chunk, encoding) {
     const message = this.socket._httpMessage;
-    if (message && message !== this.response && typeof chunk === 'string') {
+    if (message && message[kBodyStart] === undefined && typeof chunk === 'string') {
       const header = message._header;
       if (header && chunk.startsWith(header)) {
-        this.response = message;
-        this.bodyStart = this.passed + Buffer.byteLength(header, encoding);
+        message[kBodyStart] = this.passed + Buffer.byteLength(header, encoding);
       }
     }
     const bytes = byteLength(chunk, encoding);
     this.passed += bytes;
     // More than was promised: the connection must not go on to another response.
-    if (this.whole === message && message && bytes > 0) message._last = true;
+    if (message?.[kWhole] && bytes > 0) message._last = true;
   }
 
   /**
@@ -113,8 +116,7 @@ class Channel {
    * @param {number} headLength
    */
   sentPast(bytes, message, headLength) {
-    this.response = message;
-    this.bodyStart = this.passed + headLength;
+    message[kBodyStart] = this.passed + headLength;
     this.bypassed += bytes;
     this.passed += bytes;
   }
@@ -315,7 +317,7 @@ function enqueue(transfer) {
   if (!transfer.makeHead()) return transfer.complete();
   let from = sendAtOnce(transfer, socket, channel);
   if (from === transfer.bytes) {
-    if (transfer.isWholeBody()) channel.whole = out;
+    if (transfer.isWholeBody()) out[kWhole] = true;
     return transfer.complete();
   }
   transfer.queues();
@@ -421,4 +423,13 @@ function channelOf(socket) {
   return socket?.[kChannel];
 }
 
-module.exports = { Channel, enqueue, isPlain, channelOf };
+/**
+ * Where a message's body began in its socket's bytes; undefined if its head has not come by.
+ * @param {any} message
+ * @returns {number | undefined}
+ */
+function bodyStartOf(message) {
+  return message[kBodyStart];
+}
+
+module.exports = { Channel, enqueue, isPlain, channelOf, bodyStartOf };
