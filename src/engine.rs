@@ -102,7 +102,7 @@ impl Engine {
     /// Takes a transfer over. `owner` is whose it is, `sink` hears of its end.
     ///
     /// # Errors
-    /// The errno by which no thread could be started; the transfer comes back.
+    /// The errno by which no thread could be started; the transfer is dropped, and its descriptors closed.
     pub fn transfer(
         self: &Arc<Self>,
         owner: u64,
