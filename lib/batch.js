@@ -50,8 +50,6 @@ class Batch {
     this.entries = entries;
     this.done = done;
     this.place = 0;
-    /** The entries before this one are Node's. */
-    this.left = 0;
     /** @type {Flight | null} */
     this.flight = null;
     /** The error that ends the transfer in flight. @type {(Error & { code: string }) | null} */
@@ -122,10 +120,9 @@ class Batch {
     const done = (/** @type {Error | null | undefined} */ error) => {
       if (this.over) return;
       if (error) return this.end(error);
-      this.place = to;
       this.run();
     };
-    this.left = to;
+    this.place = to;
     if (to - from === 1) {
       plain.write.call(this.socket, this.entries[from].chunk, this.entries[from].encoding, done);
     } else {
@@ -296,7 +293,6 @@ class Batch {
       ...this.entries.slice(flight.marker + 1),
     ];
     this.place = 0;
-    this.left = 0;
     this.run();
   }
 
@@ -473,7 +469,7 @@ class Batch {
     const { entries, flight } = this;
     let bytes = flight && flight.id > 0 ? flight.own(flight.now()) : 0;
     // What travels with a piece that is copied is Node's, as it goes.
-    for (let i = Math.max(this.place, flight?.rest ? flight.next : this.left); i < entries.length; i++) {
+    for (let i = flight?.rest ? flight.next : this.place; i < entries.length; i++) {
       const { chunk, encoding } = entries[i];
       if (!chunk[kPiece]) bytes += byteLength(chunk, encoding);
     }

@@ -20,9 +20,6 @@ const socketWrite = require('./socket-write');
 
 const CHUNK = 64 * 1024;
 
-/** What waits for this runs in the next microtask. */
-const next = Promise.resolve();
-
 /**
  * Refuses what is no stream.
  * @param {any} out
@@ -282,7 +279,7 @@ class Copier {
     return new Promise((resolve, reject) => {
       promise.then(resolve, reject);
       // What has come before the end counts.
-      this.wake = (error) => void next.then(() => reject(error));
+      this.wake = (error) => queueMicrotask(() => reject(error));
       if (this.error) this.wake(this.error);
     });
   }

@@ -137,8 +137,7 @@ function makeHead(transfer) {
     transfer.promised = undefined;
     return false;
   }
-  transfer.isAll = isWhole(transfer);
-  if (transfer.isAll) return true;
+  if (isWhole(transfer)) return true;
   transfer.promised = promised(out);
   if (transfer.promised !== undefined) count(transfer);
   return true;
@@ -179,7 +178,7 @@ function watchOver(transfer) {
 }
 
 /**
- * A transfer that has gone out, behind the head, is what the head has promised.
+ * A transfer is just what the head, which has been made, promises.
  * @param {Transfer} transfer
  */
 function isWhole({ out, bytes, setLength }) {
@@ -357,7 +356,6 @@ module.exports = {
   makeHead,
   count,
   watchOver,
-  isWhole,
   forget,
   destroy,
 };

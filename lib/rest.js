@@ -12,8 +12,8 @@ const plain = require('./plain');
 
 /** Bytes per read, and of headers and trailers per write. */
 const CHUNK = 64 * 1024;
-/** A head leaves with the first chunk of its file, in one write. */
-const RIDERS = 64 * 1024;
+/** A head of as much again leaves with the first chunk of its file, in one write. */
+const WRITE_MAX = 2 * CHUNK;
 
 class Rest {
   /**
@@ -84,7 +84,7 @@ class Rest {
   write(bytes, then) {
     if (!bytes?.length) return then();
     // No more at a time than of the file: what becomes of a write that fails nobody can tell.
-    if (bytes.length > CHUNK + RIDERS) {
+    if (bytes.length > WRITE_MAX) {
       const rest = bytes.subarray(CHUNK);
       return this.write(bytes.subarray(0, CHUNK), () => this.write(rest, then));
     }

@@ -317,7 +317,7 @@ function enqueue(transfer) {
   if (!transfer.makeHead()) return transfer.complete();
   let from = sendAtOnce(transfer, socket, channel);
   if (from === transfer.bytes) {
-    if (transfer.isWholeBody()) out[kWhole] = true;
+    if (transfer.promised !== undefined) out[kWhole] = true;
     return transfer.complete();
   }
   transfer.queues();

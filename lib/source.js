@@ -124,12 +124,13 @@ function lent(fd) {
   if (fd < 0) throw errors.systemError(errors.errnoOf('EBADF'), 'sendfile');
   const stat = fs.fstatSync(fd);
   if (stat.isDirectory()) throw errors.systemError(errors.errnoOf('EISDIR'), 'sendfile');
+  const size = stat.isFile() && stat.size > 0 ? stat.size : -1;
   const own = stat.isFile() ? reopened(fd, stat) : -1;
-  if (own >= 0) return new Opened(0, own, stat.size > 0 ? stat.size : -1);
+  if (own >= 0) return new Opened(0, own, size);
   return {
     id: 0,
     fd,
-    size: stat.isFile() && stat.size > 0 ? stat.size : -1,
+    size,
     release() {},
     isSpare: false,
     released() {},

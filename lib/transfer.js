@@ -61,12 +61,13 @@ class Transfer {
     this.isPart = false;
     /** The response's Content-Length is ours. */
     this.setLength = false;
-    /** What its response has promised, as long as nobody counts its body. @type {number | undefined} */
+    /**
+     * What its response has promised, as long as nobody counts its body: just the bytes of this transfer.
+     * @type {number | undefined}
+     */
     this.promised = undefined;
     /** Bytes of it that were counted for a message whose other bytes nobody can count. */
     this.counted = 0;
-    /** The head that has been made for it promises just its bytes. */
-    this.isAll = false;
     /** Its stream and its source have just been looked at. */
     this.vouched = false;
     this.begun = false;
@@ -124,8 +125,8 @@ class Transfer {
       signal.addEventListener('abort', this.onAbort, { once: true });
     }
     if (timeout > 0 || onProgress) this.watch = new Watch(this);
-    // It may be aborted before its turn, from elsewhere.
-    if (signal) this.keepContext();
+    // It may be aborted before its turn, from elsewhere, and is told of once it is over.
+    if (signal || onProgress) this.keepContext();
     line.join(this);
     try {
       if ('fd' in file) {
@@ -262,14 +263,6 @@ class Transfer {
     if (this.promised !== undefined) response.count(this);
   }
 
-  /** All of it went out at once. Returns whether that is all that its response has promised, and nobody counts it. */
-  isWholeBody() {
-    if (this.promised === undefined) return false;
-    if (this.isAll || response.isWhole(this)) return true;
-    response.watchOver(this);
-    return false;
-  }
-
   /** It takes time: somebody has to look after it. */
   lasts() {
     if (!this.over) this.watch ??= new Watch(this);
@@ -322,11 +315,8 @@ class Transfer {
   complete() {
     if (this.over) return;
     this.finish();
-    if (this.options.onProgress) {
-      // What has gone out at once tells so after the call has given its promise.
-      this.context ??= new AsyncResource('SENDFILE');
-      next.then(() => this.report(this.sent));
-    }
+    // What has gone out at once tells so after the call has given its promise.
+    if (this.options.onProgress) next.then(() => this.report(this.sent));
     this.resolve(this.sent);
   }
 

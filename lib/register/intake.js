@@ -300,8 +300,8 @@ class Intake {
       error.code === 'ERR_STREAM_PREMATURE_CLOSE' ||
       (error.code === 'ERR_SENDFILE_TRUNCATED' && isDead(dest))
     ) {
-      const isWanted = stream._readableState.pipes.some((/** @type {any} */ other) => other !== dest);
-      if (!isWanted) this.finish(error);
+      const isPipedOn = stream._readableState.pipes.some((/** @type {any} */ other) => other !== dest);
+      if (!isPipedOn) this.finish(error);
       // What is read now would be written to a response that is about to close: its pipe hears of that first.
       if (this.isPipedTo(dest)) this.held = dest;
       else this.proceed();
