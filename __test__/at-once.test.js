@@ -12,7 +12,7 @@ const net = require('node:net');
 const { Worker } = require('node:worker_threads');
 const { transfer } = require('..');
 const { pattern, tmpFile, tmpPath, until } = require('./helpers');
-const { HttpClient, connect, httpServer } = require('./http-client');
+const { HttpClient, connect, expectBodies, httpServer } = require('./http-client');
 const { onlyBy } = require('./ways');
 
 const bytes = pattern(250_000, 11);
@@ -46,11 +46,7 @@ test('what does not fit follows from where it ends', async () => {
     await transfer(res, file);
     res.end();
   });
-  for (let i = 0; i < 3; i++) {
-    client.send(`/${i}`);
-    const { body, whole } = await client.response();
-    expect([whole, body.equals(bytes)]).toEqual([true, true]);
-  }
+  await expectBodies(client, 3, bytes);
 });
 
 test('a head that does not fit comes whole, and the file behind it', async () => {

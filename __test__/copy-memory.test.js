@@ -4,17 +4,12 @@
 
 const fs = require('node:fs');
 const { Writable } = require('node:stream');
-const v8 = require('node:v8');
-const vm = require('node:vm');
 const { transfer } = require('..');
-const { tmpPath } = require('./helpers');
+const { collect, tmpPath } = require('./helpers');
 const { patchedPair, tlsPair } = require('./kinds');
 const { closeAll, keep } = require('./streams');
 
 afterEach(closeAll);
-
-v8.setFlagsFromString('--expose-gc');
-const gc = vm.runInNewContext('gc');
 
 const MiB = 1 << 20;
 const SIZE = 96 * MiB;
@@ -40,7 +35,7 @@ function watch(near, look) {
     left -= chunk.length;
     if (left < 0) {
       left = 8 * MiB;
-      gc();
+      collect();
       look(process.memoryUsage().arrayBuffers);
     }
     return write.call(this, chunk, ...rest);
@@ -50,7 +45,7 @@ function watch(near, look) {
 test.each(Object.keys(kinds))('to %s', async (kind) => {
   const { near, far } = await kinds[kind]();
   far?.resume();
-  gc();
+  collect();
   const before = process.memoryUsage().arrayBuffers;
   const held = [];
   watch(near, (bytes) => held.push(bytes - before));

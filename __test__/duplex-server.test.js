@@ -10,7 +10,7 @@ const http = require('node:http');
 const { Duplex } = require('node:stream');
 const { transfer } = require('..');
 const { pattern, tmpFile } = require('./helpers');
-const { HttpClient } = require('./http-client');
+const { HttpClient, expectBodies } = require('./http-client');
 const { failure } = require('./streams');
 
 const bytes = pattern(20_011, 17);
@@ -59,11 +59,7 @@ test('a transfer that is the whole body: the connection goes on', async () => {
     await transfer(res, file);
     res.end();
   });
-  for (let i = 0; i < 3; i++) {
-    client.send(`/${i}`);
-    const { body, whole } = await client.response();
-    expect([whole, body.equals(bytes)]).toEqual([true, true]);
-  }
+  await expectBodies(client, 3, bytes);
   client.destroy();
 });
 
@@ -74,11 +70,7 @@ test('two that are the whole body: the connection goes on', async () => {
     await transfer(res, file);
     res.end();
   });
-  for (let i = 0; i < 2; i++) {
-    client.send(`/${i}`);
-    const { body } = await client.response();
-    expect(body.equals(Buffer.concat([bytes, bytes]))).toBe(true);
-  }
+  await expectBodies(client, 2, Buffer.concat([bytes, bytes]));
   client.destroy();
 });
 

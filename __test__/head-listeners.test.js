@@ -11,28 +11,12 @@ const http = require('node:http');
 const onHeaders = require('on-headers');
 const { transfer } = require('..');
 const { pattern, tmpFile, until } = require('./helpers');
-const { connect, httpServer } = require('./http-client');
+const { connect, exchange, httpServer } = require('./http-client');
 const { methods } = require('./ways');
 
 const bytes = pattern(10_000, 7);
 const file = tmpFile(bytes);
 const huge = tmpFile(pattern(1_500_000, 7));
-
-/** Two requests in one go: the first is answered by `handler`, the second with a text. */
-async function exchange(handler) {
-  let result;
-  const { port } = await httpServer(async (req, res) => {
-    if (req.url === '/next') return res.end('the next');
-    result = await handler(res, req).catch((error) => error);
-  });
-  const client = connect(port);
-  client.send('/');
-  client.send('/next', 'GET', ['Connection: close']);
-  const response = await client.response();
-  const after = (await client.rest()).toString('latin1');
-  await until(() => result !== undefined, 'the result');
-  return { response, after, result };
-}
 
 /** A failed transfer, answered as handlers do: with an error page, if that is still possible. */
 async function withErrorPage(res, path, options) {
@@ -89,7 +73,7 @@ describe.each([
         expect([response.status, response.body.toString()]).toEqual([500, 'an error page']);
         // As Node frames a page whose owner has set no length.
         expect(response.headers['content-length']).toBe('13');
-        expect(after).toContain('the next');
+        expect(after.toString('latin1')).toContain('the next');
       },
     );
 
@@ -100,7 +84,7 @@ describe.each([
       });
       expect([result.code, result.bytesSent]).toEqual(['ERR_HTTP_CONTENT_LENGTH_MISMATCH', 0]);
       expect(response?.body.length ?? 0).toBe(0);
-      expect(after).toBe('');
+      expect(after.toString('latin1')).toBe('');
     });
 
     test('a length that is made larger is not met: the connection ends', async () => {
@@ -111,7 +95,7 @@ describe.each([
         return sent;
       });
       expect(result).toBe(fs.statSync(path).size);
-      expect(after).not.toContain('the next');
+      expect(after.toString('latin1')).not.toContain('the next');
     });
 
     test('a length that is taken away: the body comes in chunks, whole', async () => {
@@ -126,7 +110,7 @@ describe.each([
       });
       expect(response.headers['transfer-encoding']).toBe('chunked');
       expect(response.body.equals(fs.readFileSync(path))).toBe(true);
-      expect(after).toContain('the next');
+      expect(after.toString('latin1')).toContain('the next');
     });
   });
 });
@@ -193,7 +177,7 @@ test('a response whose socket was ended before sends nothing', async () => {
     return withErrorPage(res, file);
   });
   expect(result.bytesSent).toBe(0);
-  expect([response?.body.length ?? 0, after]).toEqual([0, '']);
+  expect([response?.body.length ?? 0, after.length]).toEqual([0, 0]);
 });
 
 test('whoever is told of a call may abort it', async () => {

@@ -4,15 +4,10 @@
 
 const fs = require('node:fs');
 const http = require('node:http');
-const v8 = require('node:v8');
-const vm = require('node:vm');
 const { transfer } = require('..');
-const { pattern, tmpFile, until } = require('./helpers');
+const { collect, pattern, tmpFile, until } = require('./helpers');
 const { connect, httpServer } = require('./http-client');
 const { hooked } = require('./piped');
-
-v8.setFlagsFromString('--expose-gc');
-const gc = vm.runInNewContext('gc');
 
 const file = tmpFile(pattern(1000));
 const large = tmpFile(pattern(3_000_000));
@@ -33,7 +28,7 @@ const givers = {
 /** Not one of them can be reached any more. */
 const areGone = (refs) =>
   until(() => {
-    gc();
+    collect();
     return refs.every((ref) => ref.deref() === undefined);
   }, 'them to be collected');
 

@@ -31,4 +31,34 @@ async function httpServer(handler, options) {
   return { server, port };
 }
 
-module.exports = { HttpClient, connect, httpServer, paces };
+/**
+ * Two requests in one go: the first is answered by `handler`, the second with a text. Gives the first response, every
+ * byte that came after it, and what the handler has returned; throws what it has thrown.
+ */
+async function exchange(handler) {
+  const results = [];
+  const { port } = await httpServer((req, res) => {
+    if (req.url === '/next') return res.end('the next');
+    const result = Promise.resolve(handler(res, req));
+    result.catch(() => res.destroy());
+    results.push(result);
+  });
+  const client = connect(port);
+  client.send('/');
+  client.send('/next', 'GET', ['Connection: close']);
+  const response = await client.response();
+  const after = await client.rest();
+  const [result] = await Promise.all(results);
+  return { response, after, result };
+}
+
+/** So many requests on this connection, one after the other, are each answered with just these bytes. */
+async function expectBodies(client, count, bytes) {
+  for (let i = 0; i < count; i++) {
+    client.send(`/${i}`);
+    const { body, whole } = await client.response();
+    expect([whole, body.equals(bytes)]).toEqual([true, true]);
+  }
+}
+
+module.exports = { HttpClient, connect, exchange, expectBodies, httpServer, paces };

@@ -8,7 +8,7 @@
 const fs = require('node:fs');
 const { sendfile, transfer } = require('..');
 const { pattern, tmpFile, until } = require('./helpers');
-const { connect, httpServer } = require('./http-client');
+const { connect, exchange, httpServer } = require('./http-client');
 
 const bytes = pattern(10_000, 7);
 const file = tmpFile(bytes);
@@ -28,31 +28,6 @@ const outcome = (promise) =>
     (sent) => ({ bytes: sent }),
     (error) => ({ code: error.code, bytesSent: error.bytesSent }),
   );
-
-/**
- * Two requests in one go: the first is answered by `handler`, the second with a text. Gives the first response, every
- * byte that came after it, and what the handler has returned.
- */
-async function exchange(handler) {
-  const results = [];
-  const { port } = await httpServer((req, res) => {
-    if (req.url === '/next') return res.end('the next');
-    results.push(
-      Promise.resolve(handler(res, req)).catch((error) => {
-        res.destroy();
-        return error;
-      }),
-    );
-  });
-  const client = connect(port);
-  client.send('/');
-  client.send('/next', 'GET', ['Connection: close']);
-  const response = await client.response();
-  const after = await client.rest();
-  const [result] = await Promise.all(results);
-  if (result instanceof Error) throw result;
-  return { response, after, result };
-}
 
 /** What follows is the next response from its first byte, or nothing. */
 function expectInStep(after, served) {

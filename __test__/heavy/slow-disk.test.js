@@ -7,6 +7,7 @@
 
 const dns = require('node:dns');
 const fs = require('node:fs');
+const { Worker } = require('node:worker_threads');
 const { transfer } = require('../..');
 const { httpServer, openFds, pattern, readAll, request, runInChild, tmpFile, until } = require('../helpers');
 const { describeSlow, loopDelay, mount, slowBytes, threadsReading } = require('../slowfs');
@@ -171,7 +172,6 @@ describeSlow('slow disks', () => {
 
     test('does not keep a worker that ends while a file is being sent whose closing waits', async () => {
       const { file } = fresh({ flush: HANG, read: 0, size: 8 << 20 });
-      const { Worker } = require('node:worker_threads');
       const worker = new Worker(
         `
         const net = require('node:net');

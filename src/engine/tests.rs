@@ -457,6 +457,22 @@ mod cancelling {
     }
 
     #[test]
+    fn a_job_that_is_cancelled_before_its_cold_step_is_handed_over_takes_none() {
+        let engine = engine(0);
+        let sink = Heard::new();
+        let (out, mut peer) = narrow_pair();
+        let (id, sent) = waiting(&engine, 1, &sink, &out, &file_of(&[7; MIB]));
+        engine.take(id, |job, work| {
+            // While the leader asks the page cache.
+            assert_eq!(engine.cancel(id, false), Cancelled::Soon);
+            read_exactly(&mut peer, usize::try_from(sent).unwrap());
+            engine.pass_on(job, work);
+        });
+        let report = sink.of(id);
+        assert_eq!((report.end, report.sent), (End::Cancelled, sent));
+    }
+
+    #[test]
     fn hanging_up_ends_a_step_at_once() {
         let engine = engine(0);
         let sink = Heard::new();
@@ -1034,20 +1050,4 @@ mod leftovers {
         });
     }
 }
-}
-
-#[test]
-fn a_job_that_is_cancelled_before_its_cold_step_is_handed_over_takes_none() {
-    let engine = engine(0);
-    let sink = Heard::new();
-    let (out, mut peer) = narrow_pair();
-    let (id, sent) = waiting(&engine, 1, &sink, &out, &file_of(&[7; MIB]));
-    engine.take(id, |job, work| {
-        // While the leader asks the page cache.
-        assert_eq!(engine.cancel(id, false), Cancelled::Soon);
-        read_exactly(&mut peer, usize::try_from(sent).unwrap());
-        engine.pass_on(job, work);
-    });
-    let report = sink.of(id);
-    assert_eq!((report.end, report.sent), (End::Cancelled, sent));
 }
